@@ -1,0 +1,66 @@
+"""Which adapter fills which role: one line each. The only place that knows a concrete adapter."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from stackproof.errors import NotFound, UnknownName
+from stackproof.roles.adapter import Adapter
+
+ENTRY_POINTS = "stackproof.adapters"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`path` is "module:Class", imported only when used. `extra`: what to install for it, "" for nothing."""
+
+    role: str
+    tool: str
+    path: str
+    extra: str = "embedded"
+
+
+ADAPTERS = (
+    Entry("tracking", "embedded", "stackproof.adapters.tracking.embedded:EmbeddedTracking", ""),
+    Entry("tracking", "jsonl", "stackproof.adapters.tracking.jsonl:JsonLinesTracking", ""),
+    Entry("features", "embedded", "stackproof.adapters.features.embedded:EmbeddedFeatures"),
+    Entry("serving", "embedded", "stackproof.adapters.serving.embedded:EmbeddedServer"),
+    Entry("orchestration", "embedded", "stackproof.adapters.orchestration.embedded:LocalRunner", ""),
+    Entry("tuning", "embedded", "stackproof.adapters.tuning.embedded:OptunaTuner"),
+    Entry("tuning", "random", "stackproof.adapters.tuning.random_search:RandomSearch", ""),
+    Entry("monitoring", "embedded", "stackproof.adapters.monitoring.embedded:EmbeddedMonitoring"),
+    Entry("validation", "embedded", "stackproof.adapters.validation.embedded:PanderaValidator"),
+    Entry("versioning", "embedded", "stackproof.adapters.versioning.embedded:EmbeddedSnapshots", ""),
+    Entry("automl", "embedded", "stackproof.adapters.automl.embedded:SklearnSearch"),
+)
+
+
+def entries() -> tuple[Entry, ...]:
+    """Our own adapters, then those of installed packages (entry points named "role.tool")."""
+    found = (
+        Entry(*point.name.split(".", 1), path=point.value, extra="")
+        for point in entry_points(group=ENTRY_POINTS)
+    )
+    return (*ADAPTERS, *found)
+
+
+def find(role: str, tool: str) -> Entry:
+    """Raises `UnknownName` when no adapter of this tool fills the role."""
+    candidates = {entry.tool: entry for entry in entries() if entry.role == role}
+    if tool not in candidates:
+        raise UnknownName(f"adapter for the role {role}", tool, candidates)
+    return candidates[tool]
+
+
+def load(entry: Entry) -> type[Adapter]:
+    """Import the adapter's class. Raises `NotFound`, with what to install, when its tool is missing."""
+    module_name, class_name = entry.path.split(":")
+    try:
+        loaded: type[Adapter] = getattr(import_module(module_name), class_name)
+    except ModuleNotFoundError as missing:
+        package = f"stackproof[{entry.extra}]" if entry.extra else str(missing.name)
+        raise NotFound(
+            f"The adapter {entry.role}.{entry.tool} needs the module {missing.name!r}, which is not installed",
+            next_command=f"pip install '{package}'",
+        ) from missing
+    return loaded

@@ -1,0 +1,1 @@
+"""Environments: capture the one that runs, build one from a lock."""

@@ -1,0 +1,136 @@
+"""Monitoring: does production behave differently from the reference?
+
+Capabilities: "drift" (`DriftMonitor`), "performance" (`PerformanceMonitor`), "metrics"
+(`MetricsSink`), "alerts" (`AlertSink`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from stackproof.roles.table import Table
+
+
+class ColumnKind(StrEnum):
+    NUMERIC = "numeric"
+    CATEGORICAL = "categorical"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the monitor may cost in false alarms.
+
+    `false_alarms_per_million`: how many false alarms, over all columns together, a million
+    predictions from the reference distribution may raise on average (an upper bound).
+    `window`: how many of the latest predictions a test looks at. `every`: predictions between looks.
+    """
+
+    false_alarms_per_million: float = 10.0
+    window: int = 400
+    every: int = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One column that differs from the reference.
+
+    `test`: the test's name. `p_value` and `threshold`: the finding is that p_value < threshold.
+    `statistic` and `effect`: the test's statistic, and the size of the difference in words, such as
+    "median 10.4 -> 4.6". `first` and `last`: the positions, counted from 0 since the monitor
+    started, of the rows looked at, both included. `hint` names a likely cause, or is "".
+    """
+
+    column: str
+    test: str
+    statistic: float
+    p_value: float
+    threshold: float
+    effect: str
+    first: int
+    last: int
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """How good predictions were once the truth was known. All over `rows` rows with a label."""
+
+    rows: int
+    log_loss: float
+    brier: float
+    auc: float | None
+    base_rate: float
+    mean_prediction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """What is sent to the sinks and kept in the ledger. `findings`: the strongest evidence first."""
+
+    id: str
+    deployment: str
+    at: datetime
+    title: str
+    findings: tuple[Finding, ...]
+    first_prediction: str
+    last_prediction: str
+
+
+class DriftMonitor(Protocol):
+    """Capability "drift"."""
+
+    def start(
+        self, name: str, reference: Table, columns: Mapping[str, ColumnKind], policy: Policy
+    ) -> None:
+        """Begin (or begin anew) to watch under `name`, with position 0.
+
+        Raises `InvalidTable` when the reference has no rows or lacks a column.
+        """
+        ...
+
+    def observe(self, name: str, rows: Table) -> list[Finding]:
+        """Take rows in order; return the findings of the looks that became due, in order of the looks.
+
+        A column that is in alarm is reported once, and again only after a look at which it was
+        well. Columns that hold nothing but nulls, or a single value, or infinities are tested like
+        others and never raise. Works row by row or in batches with the same result.
+        Raises `NotFound` for a name not started, `InvalidTable` for a missing column.
+        """
+        ...
+
+    def position(self, name: str) -> int:
+        """How many rows were observed."""
+        ...
+
+
+class PerformanceMonitor(Protocol):
+    """Capability "performance"."""
+
+    def performance(self, predictions: Sequence[float], labels: Sequence[bool]) -> Performance:
+        """Compare probabilities with what happened. `auc` is None with one class only.
+
+        Raises `InvalidTable` when empty or of unequal lengths, `RefusedInput` for a value outside 0..1.
+        """
+        ...
+
+
+class MetricsSink(Protocol):
+    """Capability "metrics"."""
+
+    def expose(self, values: Mapping[str, float], labels: Mapping[str, str]) -> str:
+        """The values as a page in the Prometheus text format, names prefixed `stackproof_`."""
+        ...
+
+
+class AlertSink(Protocol):
+    """Capability "alerts"."""
+
+    def send(self, alert: Alert, sinks: Sequence[str]) -> Mapping[str, str]:
+        """Send to each sink: "console", "file:PATH" (JSON lines) or "webhook:URL" (POST of JSON, 5 s, two retries).
+
+        Returns "sent" or what went wrong, by sink; one sink's failure never stops another.
+        Raises `RefusedInput`, before anything is sent, for a sink of another form.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""stack.toml made live: adapters looked up, wrapped with recording, and kept healthy."""

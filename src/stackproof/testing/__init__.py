@@ -1,0 +1,1 @@
+"""Shipped to adapter authors: one conformance class for each role, and the pytest plugin."""

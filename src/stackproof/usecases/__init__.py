@@ -1,0 +1,1 @@
+"""One file for each verb offered to users. Use cases return results and print nothing."""

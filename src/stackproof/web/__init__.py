@@ -1,0 +1,1 @@
+"""The web interface. Empty until the issue that fills it."""
