@@ -1,0 +1,5 @@
+"""`python -m stackproof` is `stackproof`."""
+
+from stackproof.cli.main import main
+
+main()

@@ -1,0 +1,107 @@
+"""The command `stackproof`. Commands are imported when they are called, so that --help is quick."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from stackproof.errors import Conflict, NotCapable, NotFound, RefusedInput, StackproofError
+
+EXIT_NO = 1
+EXIT_REFUSED = 2
+EXIT_NONE_LEFT = 3
+EXIT_FAILED = 4
+EXIT_INTERRUPTED = 130
+
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "quickstart": ("stackproof.cli.quickstart:quickstart", "Run", "From answers to a running, proven stack, on real flights."),
+    "decide": ("stackproof.cli.decide:decide", "Decide", "Decide a stack from a team's answers and explain why."),
+    "explain": ("stackproof.cli.decide:explain", "Decide", "Explain the decision for one role."),
+    "compare": ("stackproof.cli.decide:compare", "Decide", "Compare tools side by side, with dates and sources."),
+    "catalog": ("stackproof.cli.catalog:catalog", "Decide", "List the tools that are known, or show one with its sources."),
+    "plan": ("stackproof.cli.stack:plan", "Run", "Show what applying stack.toml would change."),
+    "apply": ("stackproof.cli.stack:apply", "Run", "Apply stack.toml: check each role and record it."),
+    "check": ("stackproof.cli.stack:check", "Run", "Check what fills each role, and whether it works."),
+    "data": ("stackproof.cli.data:data", "Run", "Load, validate and snapshot datasets."),
+    "features": ("stackproof.cli.data:features", "Run", "Make feature views readable online, or look one up."),
+    "run": ("stackproof.cli.runs:run", "Run", "Run a pipeline; what is known already is not done again."),
+    "deploy": ("stackproof.cli.serving:deploy", "Run", "Put model versions behind a deployment, with weights."),
+    "serve": ("stackproof.cli.serving:serve", "Run", "Serve a deployment over HTTP (Open Inference Protocol v2)."),
+    "watch": ("stackproof.cli.serving:watch", "Run", "Watch a deployment and alert when production differs."),
+    "runs": ("stackproof.cli.runs:runs", "Ask", "List runs, newest or best first."),
+    "show": ("stackproof.cli.runs:show", "Ask", "Show anything that the ledger knows, by its identifier."),
+    "trace": ("stackproof.cli.answers:trace", "Ask", "Trace a prediction back to the exact training data."),
+    "reproduce": ("stackproof.cli.answers:reproduce", "Ask", "Run a training run again and compare."),
+    "ready": ("stackproof.cli.answers:ready", "Ask", "Answer the three questions, with evidence."),
+}  # fmt: skip
+"""Name to (where it is, its section in --help, what it does)."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported only when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            from stackproof.errors import did_you_mean  # noqa: PLC0415  # only for this message
+
+            ctx.fail(f"There is no command {args[0]!r}{did_you_mean(args[0], COMMANDS)}\nNext: stackproof --help")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section in ("Decide", "Run", "Ask"):
+            rows = [(name, text) for name, (_, where, text) in COMMANDS.items() if where == section]
+            with formatter.section(section):
+                formatter.write_dl(rows)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="stackproof", message="stackproof %(version)s")
+def cli() -> None:
+    """Decide an MLOps stack, prove the choice, and run it under one ledger.
+
+    \b
+    Exit codes: 0 good, 1 the answer is no, 2 refused input, 3 no tool is left, 4 something failed.
+    Completion: eval "$(_STACKPROOF_COMPLETE=bash_source stackproof)"   (or zsh_source, fish_source)
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit. Each of our errors becomes one message and an exit code."""
+    try:
+        code = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("Interrupted. What was acknowledged is kept.", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_REFUSED)
+    except StackproofError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(exit_code(error))
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def exit_code(error: StackproofError) -> int:
+    """2 when another input would do, 4 when something failed."""
+    refused = isinstance(error, RefusedInput | NotFound | Conflict | NotCapable)
+    return EXIT_REFUSED if refused else EXIT_FAILED
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Command `quickstart`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stackproof.cli.main import EXIT_NO
+from stackproof.cli.output import console, format_option, show_json, table
+from stackproof.cli.session import progress_bars
+
+if TYPE_CHECKING:
+    from stackproof.usecases.quickstart import StepDone, Story
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
+@format_option
+@click.pass_context
+def quickstart(ctx: click.Context, folder: Path, format_: str) -> None:
+    """From answers to a running, proven stack, on real flights.
+
+    FOLDER is the current one when left out; it must be empty, or hold an earlier quickstart.
+    Exit code 1 when one of the three answers is no.
+
+    \b
+    Example: stackproof quickstart my-flights
+    """
+    from stackproof.usecases import quickstart as use  # noqa: PLC0415  # imported when called
+
+    def heard(step: "StepDone") -> None:
+        if format_ == "text":
+            _show_step(step)
+
+    with progress_bars() as progress:
+        story = use.quickstart(folder, on_step=heard, on_decision=_show_decision if format_ == "text" else None, progress=progress)
+    if format_ == "json":
+        show_json({"folder": story.folder, "steps": story.steps, "answers": story.answers, "report": story.report,
+                   "control": story.control, "change": story.change, "prediction": story.prediction,
+                   "performance": story.performance})  # fmt: skip
+    else:
+        _show_end(story)
+    ctx.exit(0 if story.answers and all(answer.yes for answer in story.answers) else EXIT_NO)
+
+
+def _show_decision(story: "Story") -> None:
+    rows = [
+        [role, choice.verdict, choice.tool or "", choice.reasons[0].text] for role, choice in story.decision.roles.items()
+    ]
+    table("The decision", ["role", "verdict", "tool", "main reason"], rows)
+    differing = [item for item in story.differences if item[1] != item[2]]
+    click.echo(
+        f"The quickstart goes on with stack.toml, where every role is embedded (nothing else to install). It differs from"
+        f" decision/stack.toml in {len(differing)} roles: " + ", ".join(f"{role} ({tool})" for role, tool, _, _ in differing)
+    )
+
+
+def _show_step(step: "StepDone") -> None:
+    from rich.text import Text  # noqa: PLC0415  # importing it takes time that --help need not pay
+
+    line = Text.assemble((f"{step.number} {step.name}", "bold"), f"  {step.duration_s:.1f} s  ", step.line)
+    console().print(line)
+    for detail in step.details:
+        console().print(Text(f"    {detail}", style="dim"))
+
+
+def _show_end(story: "Story") -> None:
+    from stackproof.cli.answers import show_answer  # noqa: PLC0415  # as above
+
+    click.echo("")
+    for answer in story.answers:
+        show_answer(answer)
+    seconds = sum(step.duration_s for step in story.steps)
+    click.echo(f"\n{seconds:.0f} s in all. Open {story.report}")

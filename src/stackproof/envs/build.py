@@ -1,0 +1,61 @@
+"""Build an environment anew from what `capture_environment` recorded."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from stackproof.envs.capture import Environment, uv_command
+from stackproof.errors import Unavailable
+from stackproof.store import Blobs
+
+BUILD_TIMEOUT_S = 600
+
+
+def build_environment(environment: Environment, folder: Path, blobs: Blobs) -> Path:
+    """Make a virtual environment in `folder` (which must not exist) and return its interpreter.
+
+    Every distribution is checked against its recorded hashes. Raises `Unavailable` when the
+    interpreter's version or a distribution can't be had; then nothing is left behind.
+    """
+    python = folder / "bin" / "python"
+    lock = folder.with_suffix(".lock.txt")
+    lock.write_text(environment.lock, encoding="utf-8")
+    hashes = ["--require-hashes"] if environment.hashed else []
+    try:
+        _uv("venv", "--quiet", "--no-project", "--python", environment.python, str(folder))
+        _uv("pip", "install", "--quiet", "--no-deps", *hashes, "--python", str(python), "-r", str(lock))
+        for local in environment.local:
+            _place(local.name, local.version, blobs.restore_tree(local.tree, folder / "local" / local.name), python)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    finally:
+        lock.unlink(missing_ok=True)
+    return python
+
+
+def _place(name: str, version: str, packages: Path, python: Path) -> None:
+    """Put a local distribution's import packages on the environment's path."""
+    (site,) = (python.parent.parent / "lib").glob("python*/site-packages")
+    for package in packages.iterdir():
+        shutil.move(str(package), site / package.name)
+    information = site / f"{name.replace('-', '_')}-{version}.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (information / "RECORD").write_text("")
+
+
+def _uv(*arguments: str) -> None:
+    done = subprocess.run(
+        [uv_command(), *arguments],
+        capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False,
+        env=os.environ | {"NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"},
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise Unavailable(
+            "An environment could not be built from its lock",
+            got=done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit code {done.returncode}",
+            allowed="the same Python version, and distributions that the package index or uv's cache still has",
+            next_command="uv python list",
+        )

@@ -1,0 +1,229 @@
+"""The values that facts are made of. All frozen; every one knows where it comes from."""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Value: TypeAlias = str | int | float | bool | tuple[str, ...] | None
+"""What a fact or an answer may hold."""
+
+DEAD = frozenset({"archived", "discontinued", "unmaintained"})
+"""Statuses that no chosen tool has."""
+
+DOUBTFUL = frozenset({"stale", "relicensed", "deprecated", "acquired_at_risk", "not_verified"})
+"""Statuses that a chosen tool has only with a warning beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One statement about a tool.
+
+    `date`: the day on which the newest of its sources was read, None when the source has none.
+    `since`: the first day on which it is known to hold, None when that is not known.
+    `confidence` "not_verified" means that `value` must not be stated as a fact.
+    `more`: what belongs to it (for a release: package, released, python).
+    """
+
+    key: str
+    value: Value
+    source: str
+    date: datetime.date | None
+    confidence: str
+    detail: str = ""
+    since: datetime.date | None = None
+    more: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def verified(self) -> bool:
+        return self.confidence != "not_verified"
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """One way of running a tool.
+
+    `hosting`: "library" (nothing is hosted), "self-hosted" or "managed". `cost`: "free", "included"
+    (paid with another product), "per-seat", "per-year", "usage" or "quote" (paid, the amount in no
+    source). The ranges are US dollars a year, low and high. `free_for`: who pays nothing.
+    """
+
+    hosting: str
+    cost: str
+    source: str
+    date: datetime.date | None
+    confidence: str
+    kubernetes: bool = False
+    usd_per_seat_year: tuple[float, float] | None = None
+    usd_per_year: tuple[float, float] | None = None
+    free_seats: int = 0
+    free_for: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`key` of the answers compared with `value` by `op`.
+
+    Ops: is, in, below, above, at_least, at_most on single values; has (any of), lacks (none of),
+    only (nothing else, and not empty) on lists; given (whether there is an answer at all).
+    """
+
+    key: str
+    op: str
+    value: Value
+
+
+AllOf: TypeAlias = tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """What a team that chooses the tool must be told when all of `when` hold."""
+
+    text: str
+    source: str
+    date: datetime.date | None
+    when: AllOf = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One product.
+
+    `roles`: what it fills by itself. `parts`: roles of which it fills a part, beside another tool or
+    where a rule names it. `requires`: tools without which it can't be used. `replaced_by`: what to take
+    where its lifecycle forbids it, best first.
+    """
+
+    id: str
+    name: str
+    roles: tuple[str, ...]
+    parts: tuple[str, ...]
+    named_in: tuple[str, ...]
+    requires: tuple[str, ...]
+    replaced_by: tuple[str, ...]
+    facts: Mapping[str, Fact]
+    modes: tuple[Mode, ...]
+    cautions: tuple[Caution, ...] = ()
+
+    @property
+    def status(self) -> Fact:
+        return self.facts["status"]
+
+    def text(self, key: str) -> str:
+        """The value of a fact as text, "" when there is none."""
+        fact = self.facts.get(key)
+        return "" if fact is None or fact.value is None else str(fact.value)
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """The value of a fact that is a list, () when there is none."""
+        fact = self.facts.get(key)
+        return fact.value if fact is not None and isinstance(fact.value, tuple) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One key of answers.toml. `default` None: no answer. `buckets`: other values worth trying."""
+
+    key: str
+    type: str
+    default: Value
+    allowed: tuple[str, ...]
+    buckets: tuple[float, ...]
+    least: float | None
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A tool, with those that fill the role together with it."""
+
+    tool: str
+    beside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One rule of a source: it holds when all of `when`, one group of `any` and all of `given` hold.
+
+    `kind`: "tree", "table" or "guide". `priority`: the stated priority that takes this branch first,
+    whether or not `when` and `any` hold. `aspect`: the part of the role that it is about, "" for the whole.
+    """
+
+    kind: str
+    source: str
+    place: str
+    text: str
+    picks: tuple[Pick, ...]
+    aspect: str = ""
+    priority: str = ""
+    when: AllOf = ()
+    any: tuple[AllOf, ...] = ()
+    given: AllOf = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Aspect:
+    """A part of a role that elects its own tool. `level`: the key that says how much it matters."""
+
+    name: str
+    when: AllOf = ()
+    any: tuple[AllOf, ...] = ()
+    level: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The rules of one role. The whole role is one aspect named "" where the file names none."""
+
+    role: str
+    aspects: tuple[Aspect, ...]
+    branches: tuple[Branch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """When a role can wait ("defer") or is not needed ("skip"). Any group of `unless` opens it again."""
+
+    role: str
+    verdict: str
+    until: str
+    text: str
+    source: str
+    place: str
+    when: AllOf
+    unless: tuple[AllOf, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A document. `date` None: it has none."""
+
+    file: str
+    title: str
+    date: datetime.date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """How rules count. See facts/votes.toml."""
+
+    weights: Mapping[str, float]
+    order: tuple[float, ...]
+    replacement: float
+    factors: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything known, checked. `digest`: "sha256:…" over all files."""
+
+    tools: Mapping[str, Tool]
+    questions: Mapping[str, Question]
+    trees: Mapping[str, Tree]
+    gates: tuple[Gate, ...]
+    sources: Mapping[str, Source]
+    votes: Votes
+    digest: str

@@ -1,0 +1,177 @@
+"""Watch a deployment: compare what it is asked with what its model was fitted on, and alert."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any
+
+from stackproof.errors import NotFound
+from stackproof.ledger import Entity, Link, Relation
+from stackproof.roles.monitoring import Alert, Finding, Policy
+from stackproof.roles.serving import LoggedPrediction, Signature
+from stackproof.stack.deployments import current_deployment, latest_entity
+from stackproof.stack.models import Model, column_kinds
+from stackproof.stack.workspace import Workspace
+from stackproof.store import new_id
+
+POLL_S = 0.2
+BATCH = 2000
+HEARTBEAT_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class WatchState:
+    """Where a watcher is: the ledger position of the last prediction that it looked at."""
+
+    position: int
+    rows: int
+    alerts: int
+
+
+class Watcher:
+    """Follows the predictions of one deployment. `sinks` as in the contract of alert sinks.
+
+    Every `heartbeat_s` the ledger is told how far it has looked, when it has looked at anything new.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        name: str,
+        *,
+        sinks: Sequence[str] = (),
+        policy: Policy | None = None,
+        heartbeat_s: float = HEARTBEAT_S,
+    ) -> None:
+        self._workspace = workspace
+        self._name = name
+        self._sinks = tuple(sinks)
+        self._policy = policy or Policy()
+        self._monitor = workspace.live.adapter("monitoring", "drift")
+        self._ids: deque[str] = deque(maxlen=BATCH + self._policy.window)
+        self._reference = ""
+        self._columns: list[str] = []
+        self._heartbeat_s = heartbeat_s
+        self._beat = float("-inf")
+        self._told = -1
+        self.state = WatchState(workspace.ledger.predictions.latest_position(), 0, 0)
+
+    def start(self, *, position: int | None = None) -> None:
+        """Begin with the reference of the deployment's main model, after `position` (the newest when None).
+
+        Raises `NotFound` when the deployment or its model's reference does not exist.
+        """
+        deployment = current_deployment(self._workspace, self._name)
+        main = max(deployment.routes, key=lambda route: route.weight)
+        model = Model(main.package, Signature.read(main.package))
+        reference = model.reference()
+        if reference is None:
+            raise NotFound(
+                f"{main.model_id} carries no reference to compare production with",
+                allowed="a model package made with reference=…",
+            )
+        kinds = column_kinds(model.signature)
+        self._columns, self._reference = list(kinds), main.model_id
+        self._monitor.start(self._name, reference, kinds, self._policy)
+        self._ids.clear()
+        if position is not None:
+            self.state = WatchState(position, 0, 0)
+
+    def follow(self, stop: Callable[[], bool], on_alert: Callable[[Alert], None] | None = None) -> None:
+        """Look at new predictions until `stop` says so; when it does, what is there is still looked at."""
+        while True:
+            stopping = stop()
+            for alert in self.look():
+                if on_alert is not None:
+                    on_alert(alert)
+            self._heartbeat(force=stopping)
+            if stopping:
+                return
+            time.sleep(POLL_S)
+
+    def look(self) -> list[Alert]:
+        """Take the predictions that are new, test them, record and send what is found."""
+        alerts: list[Alert] = []
+        predictions = self._workspace.ledger.predictions
+        while rows := predictions.after(self.state.position, deployment_name=self._name, limit=BATCH):
+            alerts += self._observe([prediction for _, prediction in rows])
+            self.state = WatchState(rows[-1][0], self.state.rows + len(rows), self.state.alerts + len(alerts))
+            self._heartbeat()
+            self._follow_model()
+        return alerts
+
+    def _observe(self, rows: list[LoggedPrediction]) -> list[Alert]:
+        import polars as pl  # noqa: PLC0415  # the base install has no Polars
+
+        self._ids.extend(row.id for row in rows)
+        table = pl.DataFrame(
+            {name: [row.features.get(name) for row in rows] for name in self._columns}, strict=False
+        )
+        findings: list[Finding] = self._monitor.observe(self._name, table)
+        end = self._monitor.position(self._name)
+        looks = groupby(findings, key=lambda finding: finding.last)
+        return [self._alert(list(found), end) for _, found in looks]
+
+    def _alert(self, findings: list[Finding], end: int) -> Alert:
+        findings.sort(key=lambda finding: finding.p_value)
+        first, last = min(f.first for f in findings), findings[0].last
+        alert = Alert(
+            id=new_id("alert", now=self._workspace.clock()),
+            deployment=self._name,
+            at=self._workspace.clock(),
+            title=_title(self._name, findings),
+            findings=tuple(findings),
+            first_prediction=self._prediction(first, end),
+            last_prediction=self._prediction(last, end),
+        )
+        self._record(alert)
+        self._workspace.live.adapter("monitoring", "alerts").send(alert, self._sinks)
+        return alert
+
+    def _prediction(self, position: int, end: int) -> str:
+        """The identifier of the row at a monitor's position; the oldest that is still known if it is older."""
+        return self._ids[max(0, len(self._ids) - (end - position))]
+
+    def _record(self, alert: Alert) -> None:
+        deployment = latest_entity(self._workspace, self._name)
+        attributes: dict[str, Any] = {
+            "deployment": self._name, "title": alert.title, "reference": self._reference,
+            "findings": [asdict(finding) for finding in alert.findings],
+            "first_prediction": alert.first_prediction, "last_prediction": alert.last_prediction,
+            "sinks": list(self._sinks),
+        }  # fmt: skip
+        links = [] if deployment is None else [Link(alert.id, Relation.USED, deployment.id)]
+        self._workspace.ledger.record(Entity(alert.id, "alert", alert.at, attributes), *links)
+
+    def _heartbeat(self, *, force: bool = False) -> None:
+        """Record how far the watcher has looked: the evidence that production is being watched."""
+        now = time.monotonic()
+        due = self.state.position != self._told and now - self._beat >= self._heartbeat_s
+        if not due and not force:
+            return
+        self._beat, self._told = now, self.state.position
+        at = self._workspace.clock()
+        self._workspace.ledger.record(
+            Entity(new_id("monitor", now=at), "monitor", at, {
+                "deployment": self._name, "position": self.state.position, "rows": self.state.rows,
+                "reference": self._reference,
+            })
+        )  # fmt: skip
+
+    def _follow_model(self) -> None:
+        """Begin anew when another model version became the main one: its reference counts now."""
+        deployment = latest_entity(self._workspace, self._name)
+        if deployment is None:
+            return
+        routes: Any = deployment.attributes["routes"]
+        model, version, *_ = max(routes, key=lambda route: float(route[3]))
+        if f"model:{model}@{version}" != self._reference:
+            self.start()
+
+
+def _title(name: str, findings: list[Finding]) -> str:
+    strongest = findings[0]
+    others = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
+    return f"{name}: {strongest.column}{others} differ from the reference ({strongest.effect})"

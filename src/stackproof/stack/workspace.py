@@ -1,0 +1,108 @@
+"""A project opened for work: its live stack, its ledger, and where it keeps them."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from stackproof.envs.capture import Environment, capture_environment
+from stackproof.ledger import Entity, Ledger
+from stackproof.roles.stack import Stack
+from stackproof.roles.versioning import DatasetVersion
+from stackproof.stack.code import CodeState, capture_code
+from stackproof.stack.file import default_stack, read_stack
+from stackproof.stack.live import LiveStack
+from stackproof.stack.progress import Progress, silent
+from stackproof.stack.project import HOME, STACK_FILE, Project
+from stackproof.store import Store
+
+HOME_VARIABLE = "STACKPROOF_HOME"
+
+
+@dataclass
+class Workspace:
+    """What a use case works with. `pins`: datasets that are not loaded but taken at a version."""
+
+    project: Project
+    home: Path
+    stack: Stack
+    live: LiveStack
+    store: Store
+    ledger: Ledger
+    clock: Callable[[], datetime]
+    progress: Progress
+    pins: Mapping[str, DatasetVersion] = field(default_factory=dict)
+
+    @cached_property
+    def code(self) -> CodeState:
+        """The project's code as it is now, recorded in the ledger."""
+        state = capture_code(self.project.folder, self.store.blobs)
+        self.ledger.record(
+            Entity(state.id, "code", self.clock(), {
+                "digest": state.digest, "files": state.files, "commit": state.commit, "patch": state.patch,
+            })
+        )  # fmt: skip
+        return state
+
+    @cached_property
+    def environment(self) -> Environment:
+        """The environment of this process, recorded in the ledger."""
+        environment = capture_environment(self.store.blobs, self.cache("locks"))
+        lock = self.store.blobs.put_bytes(environment.lock.encode())
+        self.ledger.record(
+            Entity(environment.id, "env", self.clock(), {
+                "digest": environment.digest, "python": environment.python, "system": environment.system,
+                "lock": lock, "hashed": environment.hashed,
+                "local": [[local.name, local.version, local.tree] for local in environment.local],
+            })
+        )  # fmt: skip
+        return environment
+
+    def cache(self, name: str) -> Path:
+        """A folder below the home whose content can be made again."""
+        folder = self.home / "cache" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def home_of(project: Project) -> Path:
+    """Where the project keeps its ledger: $STACKPROOF_HOME, or `.stackproof` beside the project file."""
+    return Path(os.environ.get(HOME_VARIABLE) or project.folder / HOME)
+
+
+def stack_of(project: Project) -> Stack:
+    """What stack.toml beside the project file says; all embedded when there is none."""
+    file = project.folder / STACK_FILE
+    return read_stack(file) if file.exists() else default_stack(project.name)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@contextmanager
+def open_workspace(
+    project: Project,
+    *,
+    home: Path | None = None,
+    progress: Progress = silent,
+    clock: Callable[[], datetime] = utc_now,
+    pins: Mapping[str, DatasetVersion] | None = None,
+) -> Iterator[Workspace]:
+    """Open the project's stack and ledger, and close them at the end."""
+    home = (home or home_of(project)).resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    stack = stack_of(project)
+    store = Store.open(home)
+    try:
+        ledger = Ledger(store, clock=clock)
+        live = LiveStack(stack, home)
+        try:
+            yield Workspace(project, home, stack, live, store, ledger, clock, progress, pins or {})
+        finally:
+            live.close()
+    finally:
+        store.close()

@@ -1,0 +1,47 @@
+"""Files that are durable when the call returns."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+from stackproof.store.failures import write_errors
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable. Raises `StorageFailed`."""
+    with write_errors(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def make_folders(path: Path) -> None:
+    """Make a folder and its parents, durably. Raises `StorageFailed`."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    with write_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync_folder(folder.parent)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write the file whole or not at all, replacing an older one. The folder must exist.
+
+    Raises `StorageFull` or `StorageFailed`; the older file is then as it was.
+    """
+    unfinished = path.with_name(f".{path.name[:100]}.{uuid4().hex}.tmp")
+    with write_errors(path):
+        try:
+            with unfinished.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+            raise
+    sync_folder(path.parent)

@@ -1,0 +1,152 @@
+"""The three questions: can you reproduce, do you notice, can you trace? Answered with evidence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from stackproof.errors import Conflict, NotFound
+from stackproof.ledger import Entity
+from stackproof.stack.workspace import Workspace
+from stackproof.usecases.reproduce import reproduce
+from stackproof.usecases.trace import latest_prediction, trace
+
+NOTICE_WITHIN_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`yes` rests on `evidence`; otherwise `evidence` says what is missing. `ids`: what to `show`."""
+
+    name: str
+    question: str
+    yes: bool
+    evidence: tuple[str, ...]
+    ids: tuple[str, ...]
+    next_command: str = ""
+
+
+QUESTIONS = {
+    "reproduce": "Can you reproduce a given training run from three months ago?",
+    "notice": "Do you know within five minutes that production behaves differently from validation?",
+    "trace": "Can a new engineer trace one production prediction back to the exact training data behind it?",
+}
+
+
+def ready(workspace: Workspace, *, prediction: str | None = None, only: Sequence[str] = ()) -> list[Answer]:
+    """Answer the three questions (or those named in `only`) and record the answers.
+
+    *Reproduce* runs the training run behind the newest prediction again; *trace* follows that
+    prediction, or the one given.
+    """
+    asked = {
+        "reproduce": lambda: _reproduce(workspace, prediction),
+        "notice": lambda: _notice(workspace),
+        "trace": lambda: _trace(workspace, prediction),
+    }
+    answers = [answer() for name, answer in asked.items() if not only or name in only]
+    return answers
+
+
+def _reproduce(workspace: Workspace, prediction: str | None) -> Answer:
+    try:
+        run_id = _run_to_reproduce(workspace, prediction)
+        result = reproduce(workspace, run_id)
+    except (NotFound, Conflict) as missing:
+        return _no("reproduce", str(missing), missing.next_command or "stackproof run PIPELINE")
+    if result.problem:
+        return _no("reproduce", result.problem, f"stackproof show {run_id}", (run_id, result.id))
+    same = sum(item.same for item in result.compared)
+    evidence = [
+        f"{run_id} was run again in a new environment (built in {result.environment_s:.1f} s, run in {result.run_s:.1f} s)",
+        f"{same} of {len(result.compared)} compared figures and digests are the same",
+        *(f"{item.what}: {item.recorded}" for item in result.compared if item.same and item.what.startswith(("metric auc", "model"))),
+        *(f"{item.what} differs: {item.recorded} became {item.again}" for item in result.compared if not item.same),
+    ]
+    return Answer("reproduce", QUESTIONS["reproduce"], result.ok, tuple(evidence), (run_id, result.id), f"stackproof reproduce {run_id}")
+
+
+def _run_to_reproduce(workspace: Workspace, prediction: str | None) -> str:
+    """The run behind the prediction; the newest finished run when nothing was served yet."""
+    try:
+        served = workspace.ledger.predictions.get(prediction or latest_prediction(workspace))
+    except NotFound:
+        finished = workspace.ledger.find("run", where={"status": "finished"}, limit=1)
+        if not finished:
+            raise NotFound("No run has finished yet", next_command="stackproof run PIPELINE") from None
+        return str(finished[0].id)
+    return str(workspace.ledger.get(served.model).attributes["run"])
+
+
+def _notice(workspace: Workspace) -> Answer:
+    """Yes when all served predictions were looked at in time and an alert shows that a change was noticed in time."""
+    names = sorted({str(e.attributes["name"]) for e in workspace.ledger.find("deployment", limit=1000)})
+    if not names:
+        return _no("notice", "Nothing is deployed, so there is nothing to notice", "stackproof deploy NAME 1=1.0")
+    evidence, ok, ids = [], True, []
+    for name in names:
+        covered, text, identifier = _coverage(workspace, name)
+        ok, evidence = ok and covered, [*evidence, text]
+        ids += [identifier] if identifier else []
+    alert = _timely_alert(workspace)
+    if alert is None:
+        evidence.append("no alert shows that a change was noticed within five minutes: run a drill (stackproof quickstart does)")
+        return Answer("notice", QUESTIONS["notice"], False, tuple(evidence), tuple(ids), "stackproof watch NAME")
+    facts: Any = alert.attributes
+    finding = facts["findings"][0]
+    evidence.append(f"{alert.id}: {facts['title']}")
+    evidence.append(
+        f"{finding['test']} on {finding['column']}: p = {finding['p_value']:.2g}, below {finding['threshold']:.2g};"
+        f" first looked-at prediction to alert: {_seconds_to_alert(workspace, alert):.1f} s"
+    )
+    return Answer("notice", QUESTIONS["notice"], ok, tuple(evidence), (*ids, alert.id), f"stackproof show {alert.id}")
+
+
+def _coverage(workspace: Workspace, name: str) -> tuple[bool, str, str]:
+    """Whether a watcher has looked at every prediction of a deployment that is older than five minutes, or at all."""
+    served = workspace.ledger.predictions.latest_position(deployment_name=name)
+    beats = workspace.ledger.find("monitor", where={"deployment": name}, limit=1)
+    if not beats:
+        return False, f"{name}: no monitor ever watched it", ""
+    beat = beats[0]
+    looked: Any = beat.attributes["position"]
+    if looked >= served:
+        return True, f"{name}: all predictions up to position {served} were looked at", beat.id
+    waiting = workspace.ledger.predictions.after(looked, deployment_name=name, limit=1)
+    age_s = (workspace.clock() - waiting[0][1].at).total_seconds()
+    text = f"{name}: predictions after position {looked} wait for {age_s:.0f} s to be looked at"
+    return age_s <= NOTICE_WITHIN_S, text, beat.id
+
+
+def _timely_alert(workspace: Workspace) -> Entity | None:
+    """The newest alert that was raised within five minutes of the first prediction of the rows that it rests on."""
+    for alert in workspace.ledger.find("alert", limit=200):
+        if _seconds_to_alert(workspace, alert) <= NOTICE_WITHIN_S:
+            found: Entity = alert
+            return found
+    return None
+
+
+def _seconds_to_alert(workspace: Workspace, alert: Entity) -> float:
+    first = workspace.ledger.predictions.get(str(alert.attributes["first_prediction"]))
+    at: datetime = alert.at
+    return (at - first.at).total_seconds()
+
+
+def _trace(workspace: Workspace, prediction: str | None) -> Answer:
+    try:
+        found = trace(workspace, prediction or latest_prediction(workspace))
+    except NotFound as missing:
+        return _no("trace", str(missing), missing.next_command or "stackproof serve NAME")
+    rows = ", ".join(f"{count:,} rows of {step}" for step, _digest, count in found.tables)
+    whole = [f"{piece.what}: {piece.id}" for piece in found.path if piece.ok]
+    broken = [f"{piece.what} {piece.id} is damaged or missing: {piece.detail}" for piece in found.path if not piece.ok]
+    evidence = (*broken, " → ".join(whole), f"the exact training data: {rows}") if rows else (*broken, " → ".join(whole))
+    return Answer(
+        "trace", QUESTIONS["trace"], found.ok and bool(found.tables), evidence, (found.prediction.id,),
+        f"stackproof trace {found.prediction.id}",
+    )  # fmt: skip
+
+
+def _no(name: str, why: str, next_command: str, ids: tuple[str, ...] = ()) -> Answer:
+    return Answer(name, QUESTIONS[name], False, (why,), ids, next_command)

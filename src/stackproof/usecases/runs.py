@@ -1,0 +1,46 @@
+"""List runs, run a pipeline, and show anything that the ledger knows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stackproof.errors import UnknownName
+from stackproof.ledger import Entity, Link
+from stackproof.roles.tracking import Run
+from stackproof.stack.pipeline import PipelineRun, close_killed_runs, run_pipeline
+from stackproof.stack.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An entity with what it came from and what came from it."""
+
+    entity: Entity
+    upstream: tuple[Link, ...]
+    downstream: tuple[Link, ...]
+
+
+def list_runs(workspace: Workspace, *, limit: int = 20, order_by: str | None = None) -> list[Run]:
+    """The project's runs, newest first or best first by a metric."""
+    close_killed_runs(workspace)
+    reader = workspace.live.adapter("tracking", "read-runs")
+    runs: list[Run] = reader.search_runs(workspace.project.name, order_by_metric=order_by, limit=limit)
+    return runs
+
+
+def run(workspace: Workspace, pipeline: str, params: Mapping[str, Any], *, fresh: bool = False) -> PipelineRun:
+    """Run a pipeline of the project by name. Raises `UnknownName`."""
+    pipelines = workspace.project.pipelines
+    if pipeline not in pipelines:
+        raise UnknownName("pipeline", pipeline, pipelines)
+    return run_pipeline(workspace, pipelines[pipeline], params, fresh=fresh)
+
+
+def show(workspace: Workspace, identifier: str) -> Shown:
+    """One entity of the ledger with its links. Raises `NotFound`."""
+    entity = workspace.ledger.get(identifier)
+    return Shown(
+        entity,
+        tuple(workspace.ledger.links_from(identifier)),
+        tuple(workspace.ledger.links_to(identifier)),
+    )

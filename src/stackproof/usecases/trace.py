@@ -1,0 +1,212 @@
+"""From one served prediction back to the exact training data, every step verified."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stackproof.errors import Corrupted, NotFound
+from stackproof.ledger import Entity
+from stackproof.roles.serving import LoggedPrediction
+from stackproof.stack.workspace import Workspace
+from stackproof.store.tables import read_table
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """One piece of the path. `ok`: it is there and its bytes have the recorded digest."""
+
+    what: str
+    id: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The path of one prediction. `ok`: every piece of it is there, unchanged.
+
+    `path`: from the prediction to the datasets. `served_from`: for each feature view looked up, the
+    dataset version and instant of the row used. `tables`: the run's tables, by step, with digest and
+    rows: the exact rows that the model was fitted and validated on.
+    """
+
+    prediction: LoggedPrediction
+    path: tuple[Verified, ...]
+    served_from: tuple[tuple[str, str, str], ...]
+    tables: tuple[tuple[str, str, int], ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(piece.ok for piece in self.path)
+
+
+def trace(workspace: Workspace, prediction_id: str) -> Trace:
+    """Follow a prediction upstream. Raises `NotFound` for an unknown prediction.
+
+    What is missing or damaged further up is a piece that is not ok.
+    """
+    ledger = workspace.ledger
+    prediction = ledger.predictions.get(prediction_id)
+    path = [
+        Verified("prediction", prediction.id, True, f"at {prediction.at.isoformat()}: {dict(prediction.output)}"),
+        _entity(workspace, "deployment", prediction.deployment, _deployment_detail),
+        _model(workspace, prediction.model),
+    ]
+    run_id = _run_of(workspace, prediction.model)
+    run = _find(workspace, run_id)
+    path.append(_entity(workspace, "run", run_id, _run_detail))
+    if run is not None:
+        path += _inputs_of(workspace, run)
+        path += _tables_of(workspace, run)
+    path.append(_chain(workspace))
+    sources = tuple(
+        (view, version or "nothing found", "" if known_at is None else known_at.isoformat())
+        for view, (version, known_at) in prediction.sources.items()
+    )
+    return Trace(prediction, tuple(path), sources, _row_counts(workspace, run))
+
+
+def export_rows(workspace: Workspace, found: Trace, folder: Path) -> list[Path]:
+    """Write the tables that the model came from as Parquet files into `folder`. Returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for step, digest, _rows in found.tables:
+        file = folder / f"{step}.parquet"
+        file.write_bytes(workspace.store.blobs.read(digest))
+        written.append(file)
+    return written
+
+
+def latest_prediction(workspace: Workspace) -> str:
+    """The identifier of the newest served prediction. Raises `NotFound`."""
+    predictions = workspace.ledger.predictions
+    newest = predictions.after(predictions.latest_position() - 1, limit=1)
+    if not newest:
+        raise NotFound("No prediction was served yet", next_command="stackproof serve DEPLOYMENT")
+    return str(newest[-1][1].id)
+
+
+def _find(workspace: Workspace, identifier: str) -> Entity | None:
+    try:
+        return workspace.ledger.get(identifier)
+    except NotFound:
+        return None
+
+
+def _entity(workspace: Workspace, what: str, identifier: str, detail: Callable[[Entity], str]) -> Verified:
+    entity = _find(workspace, identifier)
+    if entity is None:
+        return Verified(what, identifier, False, "is not in the ledger")
+    return Verified(what, identifier, True, detail(entity))
+
+
+def _deployment_detail(entity: Entity) -> str:
+    routes: Any = entity.attributes["routes"]
+    return ", ".join(f"{model}@{version} {weight:.0%}" for model, version, _digest, weight in routes)
+
+
+def _run_detail(entity: Entity) -> str:
+    return f"pipeline {entity.attributes['pipeline']}, {entity.attributes.get('status', 'running')}"
+
+
+def _run_of(workspace: Workspace, model_id: str) -> str:
+    model = _find(workspace, model_id)
+    return str(model.attributes["run"]) if model is not None else "run:unknown"
+
+
+def _model(workspace: Workspace, model_id: str) -> Verified:
+    """The model's package, fetched and verified against the digest in the ledger."""
+    entity = _find(workspace, model_id)
+    if entity is None:
+        return Verified("model version", model_id, False, "is not in the ledger")
+    registry = workspace.live.adapter("tracking", "registry")
+    facts: Any = entity.attributes
+
+    def fetch() -> str:
+        registered = registry.get_model(facts["name"], facts["version"])
+        if registered.digest != facts["digest"]:
+            raise Corrupted("The registry holds another package", got=registered.digest, allowed=facts["digest"])
+        with tempfile.TemporaryDirectory() as scratch:
+            registry.fetch_model(facts["name"], facts["version"], Path(scratch) / "package")
+        return f"package {facts['digest'][:19]}…"
+
+    return _verified("model version", model_id, fetch)
+
+
+def _inputs_of(workspace: Workspace, run: Entity) -> list[Verified]:
+    """Code, environment, feature views and dataset versions that the run used."""
+    facts: Any = run.attributes
+    blobs = workspace.store.blobs
+    snapshots = workspace.live.adapter("versioning", "snapshot")
+    used = [link.target for link in workspace.ledger.links_from(run.id)]
+    pieces = []
+    for identifier in used:
+        kind = identifier.partition(":")[0]
+        if kind == "code":
+            pieces.append(_verified("code", identifier, lambda: _tree(workspace, facts["code"])))
+        elif kind == "env":
+            lock: Any = workspace.ledger.get(identifier).attributes["lock"]
+            pieces.append(_verified("environment", identifier, lambda lock=lock: _lock_detail(blobs.read(lock))))
+        elif kind == "features":
+            pieces.append(_entity(workspace, "feature view", identifier, lambda e: str(e.attributes["digest"])[:19] + "…"))
+        elif kind == "data":
+            name = identifier.partition(":")[2].partition("@")[0]
+            digest = facts["datasets"][name]
+            pieces.append(_verified("dataset version", identifier, lambda n=name, d=digest: _restore(snapshots, n, d)))
+    return pieces
+
+
+def _tables_of(workspace: Workspace, run: Entity) -> list[Verified]:
+    outputs: Any = run.attributes.get("outputs", {})
+    return [
+        _verified("rows", f"{step} of {run.id}", lambda d=digest: f"{_rows(workspace, d)} rows, {d[:19]}…")
+        for step, (kind, digest) in outputs.items()
+        if kind == "table"
+    ]
+
+
+def _row_counts(workspace: Workspace, run: Entity | None) -> tuple[tuple[str, str, int], ...]:
+    outputs: Any = run.attributes.get("outputs", {}) if run is not None else {}
+    counted = []
+    for step, (kind, digest) in outputs.items():
+        if kind == "table":
+            try:
+                counted.append((step, digest, _rows(workspace, digest)))
+            except (NotFound, Corrupted):
+                continue
+    return tuple(counted)
+
+
+def _rows(workspace: Workspace, digest: str) -> int:
+    return int(read_table(workspace.store.blobs.path(digest)).height)
+
+
+def _tree(workspace: Workspace, digest: str) -> str:
+    tree = workspace.store.blobs.tree(digest)
+    for file in tree.files:
+        workspace.store.blobs.read(file.digest)
+    return f"{len(tree.files)} files, {digest[:19]}…"
+
+
+def _lock_detail(lock: bytes) -> str:
+    return f"{sum('==' in line for line in lock.decode().splitlines())} distributions with hashes"
+
+
+def _restore(snapshots: Any, name: str, digest: str) -> str:
+    with tempfile.TemporaryDirectory() as scratch:
+        file = snapshots.restore(name, digest, Path(scratch) / "data.parquet")
+        return f"{file.stat().st_size:,} bytes, {digest[:19]}…"
+
+
+def _chain(workspace: Workspace) -> Verified:
+    report = workspace.ledger.verify()
+    return Verified("ledger", f"{report.batches} batches", report.ok, report.detail)
+
+
+def _verified(what: str, identifier: str, check: Callable[[], str]) -> Verified:
+    try:
+        return Verified(what, identifier, True, check())
+    except (NotFound, Corrupted) as problem:
+        return Verified(what, identifier, False, str(problem))
