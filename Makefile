@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup quickstart test test-services lint format bench lock docs clean
+.PHONY: setup quickstart test test-services lint format bench bench-all lock docs clean
 
 setup: $(READY)
 
@@ -43,9 +43,17 @@ bench: setup
 	@$(BIN)/python -m benchmarks.tracking_writes
 	@$(BIN)/python -m benchmarks.point_in_time_join
 
+bench-all: bench
+	@$(BIN)/python -m benchmarks.serving
+	@$(BIN)/python -m benchmarks.drift
+	@$(BIN)/python -m benchmarks.orchestration
+
 lock: setup
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--extra embedded --extra flights --extra testing --group dev pyproject.toml -o requirements.lock
+
+docs: setup
+	@$(BIN)/python docs/generate.py
 
 clean:
 	rm -rf $(VENV) quickstart-output

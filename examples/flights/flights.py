@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import xgboost as xgb
 from sklearn.metrics import log_loss, precision_recall_curve, roc_auc_score, roc_curve
+from sources import landed, read, read_flights, read_weather
 
 import stackproof as sp
-from sources import landed, read, read_flights, read_weather
 
 project = sp.Project("flights", __file__)
 
@@ -84,10 +84,19 @@ WEATHER = ["temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressu
 
 VIEWS = [
     project.feature_view(
-        "weather_now", source=weather_reports, entity="origin", known_at="known_at", max_age="3h", features=WEATHER
+        "weather_now",
+        source=weather_reports,
+        entity="origin",
+        known_at="known_at",
+        max_age="3h",
+        features=WEATHER,
     ),
     project.feature_view(
-        "plane", source=planes, entity="tailnum", known_at="known_at", features=["plane_year", "seats", "engines"]
+        "plane",
+        source=planes,
+        entity="tailnum",
+        known_at="known_at",
+        features=["plane_year", "seats", "engines"],
     ),
     project.feature_view(
         "carrier_delays",
@@ -191,7 +200,12 @@ def evaluate(examples: pl.DataFrame, fit: sp.Model, run: sp.Run) -> dict[str, fl
     }
     run.log_metrics(metrics)
     false_positive, true_positive, _ = roc_curve(late, probability)
-    run.log_curve("roc", *_thin(false_positive, true_positive), x_label="false positive rate", y_label="true positive rate")
+    run.log_curve(
+        "roc",
+        *_thin(false_positive, true_positive),
+        x_label="false positive rate",
+        y_label="true positive rate",
+    )
     precision, recall, _ = precision_recall_curve(late, probability)
     run.log_curve("precision-recall", *_thin(recall, precision), x_label="recall", y_label="precision")
     run.log_curve("calibration", *_calibration(late, probability), x_label="predicted", y_label="observed")

@@ -86,9 +86,7 @@ class RefusedInput(StackproofError):
 class UnknownName(RefusedInput):
     """A name that is none of the allowed ones; the message says which one was probably meant."""
 
-    def __init__(
-        self, kind: str, name: str, names: Iterable[str], *, next_command: str | None = None
-    ) -> None:
+    def __init__(self, kind: str, name: str, names: Iterable[str], *, next_command: str | None = None) -> None:
         known = sorted(names)
         super().__init__(
             f"There is no {kind} named {name!r}{did_you_mean(name, known)}",

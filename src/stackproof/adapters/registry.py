@@ -37,10 +37,7 @@ ADAPTERS = (
 
 def entries() -> tuple[Entry, ...]:
     """Our own adapters, then those of installed packages (entry points named "role.tool")."""
-    found = (
-        Entry(*point.name.split(".", 1), path=point.value, extra="")
-        for point in entry_points(group=ENTRY_POINTS)
-    )
+    found = (Entry(*point.name.split(".", 1), path=point.value, extra="") for point in entry_points(group=ENTRY_POINTS))
     return (*ADAPTERS, *found)
 
 

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("prediction", required=False)
-@click.option("--rows", type=click.Path(path_type=Path, file_okay=False), help="Write the exact training rows to this folder.")
+@click.option(
+    "--rows",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the exact training rows to this folder.",
+)
 @project_option
 @format_option
 @click.pass_context
@@ -27,7 +31,7 @@ def trace(ctx: click.Context, prediction: str | None, rows: Path | None, project
     \b
     Example: stackproof trace prediction:01KAR… --rows training-rows
     """
-    from stackproof.usecases import trace as use  # noqa: PLC0415  # imported when called
+    from stackproof.usecases import trace as use
 
     with open_project(project_path) as workspace:
         found = use.trace(workspace, prediction or use.latest_prediction(workspace))
@@ -58,7 +62,7 @@ def reproduce(ctx: click.Context, run_id: str | None, project_path: Path, format
     \b
     Example: stackproof reproduce run:01KAR…
     """
-    from stackproof.usecases import reproduce as use  # noqa: PLC0415  # imported when called
+    from stackproof.usecases import reproduce as use
 
     with open_project(project_path) as workspace:
         result = use.reproduce(workspace, run_id or use.latest_finished_run(workspace))
@@ -73,7 +77,12 @@ def reproduce(ctx: click.Context, run_id: str | None, project_path: Path, format
 
 
 @click.command()
-@click.option("--only", multiple=True, type=click.Choice(["reproduce", "notice", "trace"]), help="Answer this one (repeatable).")
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(["reproduce", "notice", "trace"]),
+    help="Answer this one (repeatable).",
+)
 @click.option("--prediction", help="The prediction to start from; the newest when left out.")
 @project_option
 @format_option
@@ -86,7 +95,7 @@ def ready(ctx: click.Context, only: tuple[str, ...], prediction: str | None, pro
     \b
     Example: stackproof ready --only trace
     """
-    from stackproof.usecases import ready as use  # noqa: PLC0415  # imported when called
+    from stackproof.usecases import ready as use
 
     with open_project(project_path) as workspace:
         answers = use.ready(workspace, prediction=prediction, only=only)

@@ -23,7 +23,7 @@ def data(names: tuple[str, ...], project_path: Path, format_: str) -> None:
     \b
     Example: stackproof data flights weather
     """
-    from stackproof.usecases import data as use  # noqa: PLC0415  # imported when called
+    from stackproof.usecases import data as use
 
     with open_project(project_path) as workspace:
         states = use.bring_in(workspace, names)
@@ -40,18 +40,22 @@ def data(names: tuple[str, ...], project_path: Path, format_: str) -> None:
 
 @click.command()
 @click.argument("names", nargs=-1)
-@click.option("--lookup", "entity", multiple=True, metavar="KEY=VALUE", help="Look up one entity in the one view named.")
+@click.option(
+    "--lookup", "entity", multiple=True, metavar="KEY=VALUE", help="Look up one entity in the one view named."
+)
 @click.option("--list", "list_only", is_flag=True, help="Only show what is readable online now.")
 @project_option
 @format_option
-def features(names: tuple[str, ...], entity: tuple[str, ...], list_only: bool, project_path: Path, format_: str) -> None:
+def features(
+    names: tuple[str, ...], entity: tuple[str, ...], list_only: bool, project_path: Path, format_: str
+) -> None:
     """Make feature views readable online, or look one up.
 
     \b
     Example: stackproof features
              stackproof features weather_now --lookup origin=JFK
     """
-    from stackproof.usecases import data as use  # noqa: PLC0415  # imported when called
+    from stackproof.usecases import data as use
 
     with open_project(project_path) as workspace:
         if entity:

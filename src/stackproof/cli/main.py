@@ -15,27 +15,27 @@ EXIT_FAILED = 4
 EXIT_INTERRUPTED = 130
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
-    "quickstart": ("stackproof.cli.quickstart:quickstart", "Run", "From answers to a running, proven stack, on real flights."),
-    "decide": ("stackproof.cli.decide:decide", "Decide", "Decide a stack from a team's answers and explain why."),
-    "explain": ("stackproof.cli.decide:explain", "Decide", "Explain the decision for one role."),
-    "compare": ("stackproof.cli.decide:compare", "Decide", "Compare tools side by side, with dates and sources."),
-    "catalog": ("stackproof.cli.catalog:catalog", "Decide", "List the tools that are known, or show one with its sources."),
-    "plan": ("stackproof.cli.stack:plan", "Run", "Show what applying stack.toml would change."),
-    "apply": ("stackproof.cli.stack:apply", "Run", "Apply stack.toml: check each role and record it."),
-    "check": ("stackproof.cli.stack:check", "Run", "Check what fills each role, and whether it works."),
-    "data": ("stackproof.cli.data:data", "Run", "Load, validate and snapshot datasets."),
-    "features": ("stackproof.cli.data:features", "Run", "Make feature views readable online, or look one up."),
-    "run": ("stackproof.cli.runs:run", "Run", "Run a pipeline; what is known already is not done again."),
-    "deploy": ("stackproof.cli.serving:deploy", "Run", "Put model versions behind a deployment, with weights."),
-    "serve": ("stackproof.cli.serving:serve", "Run", "Serve a deployment over HTTP (Open Inference Protocol v2)."),
-    "watch": ("stackproof.cli.serving:watch", "Run", "Watch a deployment and alert when production differs."),
-    "runs": ("stackproof.cli.runs:runs", "Ask", "List runs, newest or best first."),
-    "show": ("stackproof.cli.runs:show", "Ask", "Show anything that the ledger knows, by its identifier."),
-    "trace": ("stackproof.cli.answers:trace", "Ask", "Trace a prediction back to the exact training data."),
-    "reproduce": ("stackproof.cli.answers:reproduce", "Ask", "Run a training run again and compare."),
-    "ready": ("stackproof.cli.answers:ready", "Ask", "Answer the three questions, with evidence."),
+    "quickstart": ("quickstart:quickstart", "Run", "From answers to a running, proven stack, on real flights."),
+    "decide": ("decide:decide", "Decide", "Decide a stack from a team's answers and explain why."),
+    "explain": ("decide:explain", "Decide", "Explain the decision for one role."),
+    "compare": ("decide:compare", "Decide", "Compare tools side by side, with dates and sources."),
+    "catalog": ("catalog:catalog", "Decide", "List the tools that are known, or show one with its sources."),
+    "plan": ("stack:plan", "Run", "Show what applying stack.toml would change."),
+    "apply": ("stack:apply", "Run", "Apply stack.toml: check each role and record it."),
+    "check": ("stack:check", "Run", "Check what fills each role, and whether it works."),
+    "data": ("data:data", "Run", "Load, validate and snapshot datasets."),
+    "features": ("data:features", "Run", "Make feature views readable online, or look one up."),
+    "run": ("runs:run", "Run", "Run a pipeline; what is known already is not done again."),
+    "deploy": ("serving:deploy", "Run", "Put model versions behind a deployment, with weights."),
+    "serve": ("serving:serve", "Run", "Serve a deployment over HTTP (Open Inference Protocol v2)."),
+    "watch": ("serving:watch", "Run", "Watch a deployment and alert when production differs."),
+    "runs": ("runs:runs", "Ask", "List runs, newest or best first."),
+    "show": ("runs:show", "Ask", "Show anything that the ledger knows, by its identifier."),
+    "trace": ("answers:trace", "Ask", "Trace a prediction back to the exact training data."),
+    "reproduce": ("answers:reproduce", "Ask", "Run a training run again and compare."),
+    "ready": ("answers:ready", "Ask", "Answer the three questions, with evidence."),
 }  # fmt: skip
-"""Name to (where it is, its section in --help, what it does)."""
+"""Name to (its module and attribute in this folder, its section in --help, what it does)."""
 
 
 class LazyGroup(click.Group):
@@ -48,14 +48,14 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
+        command: click.Command = getattr(import_module(f"stackproof.cli.{module}"), attribute)
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            from stackproof.errors import did_you_mean  # noqa: PLC0415  # only for this message
+            from stackproof.errors import did_you_mean
 
             ctx.fail(f"There is no command {args[0]!r}{did_you_mean(args[0], COMMANDS)}\nNext: stackproof --help")
         return super().resolve_command(ctx, args)

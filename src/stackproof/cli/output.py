@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 format_option = click.option(
-    "--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to show it."
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How to show it.",
 )
 project_option = click.option(
     "--project", "project_path", type=click.Path(path_type=Path, exists=True), default=Path(),
@@ -51,7 +56,7 @@ def show_json(value: Any) -> None:
 
 def console(*, error: bool = False) -> "Console":
     """A console that drops colours when its output is not a terminal, and then is 100 columns wide."""
-    from rich.console import Console  # noqa: PLC0415  # importing it takes time that --help need not pay
+    from rich.console import Console
 
     stream = sys.stderr if error else sys.stdout
     width = None if stream.isatty() else 100
@@ -60,9 +65,9 @@ def console(*, error: bool = False) -> "Console":
 
 def table(title: str, columns: list[str], rows: list[list[str]], *, numeric: tuple[int, ...] = ()) -> None:
     """Print a table; the columns in `numeric` are aligned to the right."""
-    from rich import box  # noqa: PLC0415  # as above
-    from rich.table import Table  # noqa: PLC0415  # as above
-    from rich.text import Text  # noqa: PLC0415  # as above
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
 
     drawn = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for position, name in enumerate(columns):

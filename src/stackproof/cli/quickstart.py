@@ -26,14 +26,19 @@ def quickstart(ctx: click.Context, folder: Path, format_: str) -> None:
     \b
     Example: stackproof quickstart my-flights
     """
-    from stackproof.usecases import quickstart as use  # noqa: PLC0415  # imported when called
+    from stackproof.usecases import quickstart as use
 
     def heard(step: "StepDone") -> None:
         if format_ == "text":
             _show_step(step)
 
     with progress_bars() as progress:
-        story = use.quickstart(folder, on_step=heard, on_decision=_show_decision if format_ == "text" else None, progress=progress)
+        story = use.quickstart(
+            folder,
+            on_step=heard,
+            on_decision=_show_decision if format_ == "text" else None,
+            progress=progress,
+        )
     if format_ == "json":
         show_json({"folder": story.folder, "steps": story.steps, "answers": story.answers, "report": story.report,
                    "control": story.control, "change": story.change, "prediction": story.prediction,
@@ -45,18 +50,20 @@ def quickstart(ctx: click.Context, folder: Path, format_: str) -> None:
 
 def _show_decision(story: "Story") -> None:
     rows = [
-        [role, choice.verdict, choice.tool or "", choice.reasons[0].text] for role, choice in story.decision.roles.items()
+        [role, choice.verdict, choice.tool or "", choice.reasons[0].text]
+        for role, choice in story.decision.roles.items()
     ]
     table("The decision", ["role", "verdict", "tool", "main reason"], rows)
     differing = [item for item in story.differences if item[1] != item[2]]
     click.echo(
-        f"The quickstart goes on with stack.toml, where every role is embedded (nothing else to install). It differs from"
-        f" decision/stack.toml in {len(differing)} roles: " + ", ".join(f"{role} ({tool})" for role, tool, _, _ in differing)
+        "The quickstart goes on with stack.toml, where every role is embedded (nothing else to install)."
+        f" It differs from decision/stack.toml in {len(differing)} roles: "
+        + ", ".join(f"{role} ({tool})" for role, tool, _, _ in differing)
     )
 
 
 def _show_step(step: "StepDone") -> None:
-    from rich.text import Text  # noqa: PLC0415  # importing it takes time that --help need not pay
+    from rich.text import Text
 
     line = Text.assemble((f"{step.number} {step.name}", "bold"), f"  {step.duration_s:.1f} s  ", step.line)
     console().print(line)
@@ -65,7 +72,7 @@ def _show_step(step: "StepDone") -> None:
 
 
 def _show_end(story: "Story") -> None:
-    from stackproof.cli.answers import show_answer  # noqa: PLC0415  # as above
+    from stackproof.cli.answers import show_answer
 
     click.echo("")
     for answer in story.answers:

@@ -23,7 +23,7 @@ def run(pipeline: str, settings: tuple[str, ...], fresh: bool, project_path: Pat
     \b
     Example: stackproof run train --set trials=30
     """
-    from stackproof.usecases import runs as use  # noqa: PLC0415  # imported when called
+    from stackproof.usecases import runs as use
 
     with open_project(project_path) as workspace:
         done = use.run(workspace, pipeline, dict(_setting(text) for text in settings), fresh=fresh)
@@ -33,7 +33,8 @@ def run(pipeline: str, settings: tuple[str, ...], fresh: bool, project_path: Pat
                    "metrics": metrics, "datasets": {n: b.version for n, b in done.datasets.items()}})  # fmt: skip
         return
     rows = [
-        [step.name, "cached" if step.cached else "ran", f"{step.duration_s:.2f}", step.output[:19] + "…"] for step in done.steps
+        [step.name, "cached" if step.cached else "ran", f"{step.duration_s:.2f}", step.output[:19] + "…"]
+        for step in done.steps
     ]
     table(done.run_id, ["step", "", "seconds", "result"], rows, numeric=(2,))
     for model in done.models:
@@ -63,7 +64,7 @@ def runs(limit: int, best: str | None, project_path: Path, format_: str) -> None
     \b
     Example: stackproof runs --best auc --limit 5
     """
-    from stackproof.usecases import runs as use  # noqa: PLC0415  # imported when called
+    from stackproof.usecases import runs as use
 
     with open_project(project_path) as workspace:
         found = use.list_runs(workspace, limit=limit, order_by=best)
@@ -71,7 +72,13 @@ def runs(limit: int, best: str | None, project_path: Path, format_: str) -> None
         show_json(found)
         return
     rows = [
-        [item.id, item.name, item.status.value, short(item.started_at), ", ".join(f"{k} {v:.4g}" for k, v in _main(item.metrics))]
+        [
+            item.id,
+            item.name,
+            item.status.value,
+            short(item.started_at),
+            ", ".join(f"{k} {v:.4g}" for k, v in _main(item.metrics)),
+        ]
         for item in found
     ]
     table(f"{len(rows)} runs", ["run", "pipeline", "status", "started (UTC)", "metrics"], rows)
@@ -91,7 +98,7 @@ def show(identifier: str, project_path: Path, format_: str) -> None:
     \b
     Example: stackproof show model:delay@1
     """
-    from stackproof.usecases import runs as use  # noqa: PLC0415  # imported when called
+    from stackproof.usecases import runs as use
 
     with open_project(project_path) as workspace:
         found = use.show(workspace, identifier)

@@ -26,7 +26,7 @@ def deploy(name: str, routes: tuple[str, ...], project_path: Path, format_: str)
     \b
     Example: stackproof deploy delay 1=0.9 2=0.1
     """
-    from stackproof.stack.deployments import deploy as use  # noqa: PLC0415  # imported when called
+    from stackproof.stack.deployments import deploy as use
 
     with open_project(project_path) as workspace:
         deployment = use(workspace, name, dict(_route(text) for text in routes))
@@ -60,7 +60,7 @@ def serve(name: str, host: str, port: int, project_path: Path, format_: str) -> 
     \b
     Example: stackproof serve delay --port 8080
     """
-    from stackproof.stack.deployments import serve as use  # noqa: PLC0415  # imported when called
+    from stackproof.stack.deployments import serve as use
 
     def ready(url: str) -> None:
         if format_ == "json":
@@ -94,7 +94,7 @@ def watch(
     \b
     Example: stackproof watch delay --sink console --sink file:alerts.jsonl
     """
-    from stackproof.stack.watching import Watcher  # noqa: PLC0415  # imported when called
+    from stackproof.stack.watching import Watcher
 
     stopped = Event()
     for number in (signal.SIGTERM, signal.SIGINT):

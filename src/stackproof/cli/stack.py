@@ -27,8 +27,8 @@ def plan(stack_file: Path | None, project_path: Path, format_: str) -> None:
     \b
     Example: stackproof plan decided/stack.toml
     """
-    from stackproof.stack.file import read_stack  # noqa: PLC0415  # imported when called
-    from stackproof.usecases import plan as use  # noqa: PLC0415  # imported when called
+    from stackproof.stack.file import read_stack
+    from stackproof.usecases import plan as use
 
     with open_project(project_path) as workspace:
         changes = use.plan(workspace, read_stack(stack_file) if stack_file else workspace.stack)
@@ -45,8 +45,8 @@ def apply(stack_file: Path | None, project_path: Path, format_: str) -> None:
     \b
     Example: stackproof apply
     """
-    from stackproof.stack.file import read_stack  # noqa: PLC0415  # imported when called
-    from stackproof.usecases import plan as use  # noqa: PLC0415  # imported when called
+    from stackproof.stack.file import read_stack
+    from stackproof.usecases import plan as use
 
     with open_project(project_path) as workspace:
         changes = use.apply(workspace, read_stack(stack_file) if stack_file else workspace.stack)
@@ -73,13 +73,16 @@ def check(ctx: click.Context, project_path: Path, format_: str) -> None:
     \b
     Example: stackproof check --format json
     """
-    from stackproof.usecases import plan as use  # noqa: PLC0415  # imported when called
+    from stackproof.usecases import plan as use
 
     with open_project(project_path) as workspace:
         found = use.check(workspace)
     if format_ == "json":
         show_json(found)
     else:
-        rows = [["✓" if c.ok else "✗", c.role, c.tool, c.runs, c.version, ", ".join(c.capabilities), c.detail] for c in found]
+        rows = [
+            ["✓" if c.ok else "✗", c.role, c.tool, c.runs, c.version, ", ".join(c.capabilities), c.detail]
+            for c in found
+        ]
         table("Roles", ["", "role", "tool", "filled by", "version", "capabilities", ""], rows)
     ctx.exit(0 if all(c.ok for c in found) else EXIT_NO)

@@ -91,7 +91,15 @@ class _Purse:
         way = self.usable(name)
         if way is None or name in self.chosen:
             return way
-        return way if self.spent + self.reserved + way.price.floor <= self.budget else None
+        price = way.price.floor
+        return way if price == 0 or self.spent + self.reserved + price <= self.budget else None
+
+    def take(self, name: str) -> bool:
+        """Pay for the tool if there is room for it."""
+        if self.affordable(name) is None:
+            return False
+        self.pay([name])
+        return True
 
     def pay(self, tools: Sequence[str]) -> None:
         for name in tools:
@@ -120,7 +128,8 @@ def _elect(role: str, aspect: str, answers: Answers, facts: Facts, purse: _Purse
     too_dear = []
     for standing in election.standings:
         if purse.affordable(standing.tool) is not None:
-            beside = tuple(name for name in standing.beside if purse.affordable(name) is not None)
+            purse.pay([standing.tool])
+            beside = tuple(name for name in standing.beside if purse.take(name))
             kept = Standing(standing.tool, standing.points, standing.votes, beside)
             return Elected(election, kept, tuple(too_dear))
         too_dear.append(standing.tool)
@@ -166,15 +175,14 @@ def _least_price(role: str, answers: Answers, facts: Facts, judged: Judged) -> f
         way = judged.get(name)
         return way if isinstance(way, Usable) else None
 
-    least = 0.0
-    for aspect in active_aspects(role, answers, facts):
-        election = elect(facts.trees[role], aspect, answers, available, facts)
-        prices = [_floor(available, standing.tool) for standing in election.standings]
-        least += min(prices, default=0.0)
-    if least == 0:
-        return least
-    cheapest = [_floor(available, tool.id) for tool in facts.tools.values() if role in tool.roles and available(tool.id)]
-    return min([least, *cheapest])
+    elections = [
+        elect(facts.trees[role], aspect, answers, available, facts)
+        for aspect in active_aspects(role, answers, facts)
+    ]
+    named = [standing.tool for election in elections for standing in election.standings]
+    if not named:
+        named = [tool.id for tool in facts.tools.values() if role in tool.roles and available(tool.id)]
+    return min((_floor(available, name) for name in named), default=0.0)
 
 
 def _floor(available: Available, name: str) -> float:

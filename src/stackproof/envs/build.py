@@ -1,5 +1,6 @@
 """Build an environment anew from what `capture_environment` recorded."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -26,7 +27,12 @@ def build_environment(environment: Environment, folder: Path, blobs: Blobs) -> P
         _uv("venv", "--quiet", "--no-project", "--python", environment.python, str(folder))
         _uv("pip", "install", "--quiet", "--no-deps", *hashes, "--python", str(python), "-r", str(lock))
         for local in environment.local:
-            _place(local.name, local.version, blobs.restore_tree(local.tree, folder / "local" / local.name), python)
+            _place(
+                local.name,
+                local.version,
+                blobs.restore_tree(local.tree, folder / "local" / local.name),
+                python,
+            )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -44,6 +50,7 @@ def _place(name: str, version: str, packages: Path, python: Path) -> None:
     information.mkdir()
     (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     (information / "RECORD").write_text("")
+    (information / "direct_url.json").write_text(json.dumps({"url": site.as_uri(), "dir_info": {}}))
 
 
 def _uv(*arguments: str) -> None:

@@ -38,7 +38,8 @@ class Batch:
 
 def line(*fields: object) -> bytes:
     """One row as bytes from which the fields can be read back, so that no two rows look alike."""
-    return "".join([f"{len(text)}:{text}," for text in map(str, fields)]).encode("utf-8", "surrogatepass") + b"\n"
+    parts = [f"s{len(it)}:{it}" if isinstance(it, str) else f"n{it!r}," for it in fields]
+    return "".join(parts).encode() + b"\n"
 
 
 def content_digest(lines: Iterable[bytes]) -> str:
@@ -46,15 +47,11 @@ def content_digest(lines: Iterable[bytes]) -> str:
     return "sha256:" + sha256(b"".join(lines)).hexdigest()
 
 
-def append_batch(
-    connection: sqlite3.Connection, kind: str, at: datetime, first: int, count: int, content: str
-) -> None:
+def append_batch(connection: sqlite3.Connection, kind: str, at: datetime, first: int, count: int, content: str) -> None:
     """Add a batch to the end of the chain, inside the caller's transaction."""
     number, previous = last_batch(connection)
     batch = (number + 1, kind, to_us(at), first, count, content)
-    connection.execute(
-        "INSERT INTO ledger_batches VALUES (?, ?, ?, ?, ?, ?, ?)", (*batch, _digest(previous, *batch))
-    )
+    connection.execute("INSERT INTO ledger_batches VALUES (?, ?, ?, ?, ?, ?, ?)", (*batch, _digest(previous, *batch)))
 
 
 def last_batch(connection: sqlite3.Connection) -> tuple[int, str]:
@@ -65,7 +62,10 @@ def last_batch(connection: sqlite3.Connection) -> tuple[int, str]:
 
 def verify(connection: sqlite3.Connection, witnessed: str | None) -> ChainReport:
     """Recompute every digest from the rows. `witnessed`: a head seen earlier, that must be in the chain."""
-    rows = {kind: iter(connection.execute(query)) for kind, query in _ROWS.items()}
+    (integrity,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if integrity != "ok":
+        return ChainReport(False, 0, None, f"the database file is damaged: {integrity}")
+    rows: dict[str, Iterator[tuple[object, ...]]] = {kind: connection.execute(query) for kind, query in _ROWS.items()}
     following = dict.fromkeys(_ROWS, 1)
     previous, count, seen = GENESIS, 0, witnessed in (None, GENESIS)
     for batch in _batches(connection):

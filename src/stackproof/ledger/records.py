@@ -5,7 +5,7 @@ So following links from a prediction leads to everything behind it.
 
     prediction --PREDICTED_BY--> deployment --DEPLOYED_AS--> model --REGISTERED_FROM--> run
     run --USED--> data, features, code, env, step        data, features --DERIVED_FROM--> data
-    step --PRODUCED--> never upstream: a result says PRODUCED_BY step or run instead
+    a result --PRODUCED_BY--> the step or run that made it; alert --USED--> deployment
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from stackproof.errors import RefusedInput
 
-JSON: TypeAlias = "str | int | float | bool | None | Mapping[str, JSON] | list[JSON] | tuple[JSON, ...]"
+JSON: TypeAlias = "str | int | float | bool | Mapping[str, JSON] | list[JSON] | tuple[JSON, ...] | None"
 
 
 class Kind(StrEnum):

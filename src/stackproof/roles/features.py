@@ -111,7 +111,7 @@ class OnlineFeatures(Protocol):
     """Capability "online"."""
 
     def materialize(self, view: FeatureView, source: Table, *, version: str) -> Materialization:
-        """Replace what is readable for the view, at once and durably: a reader sees all of the old or all of the new."""
+        """Replace what is readable for the view, durably: a reader sees all of the old or all of the new."""
         ...
 
     def materialized(self) -> list[Materialization]:

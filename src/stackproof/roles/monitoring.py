@@ -81,9 +81,7 @@ class Alert:
 class DriftMonitor(Protocol):
     """Capability "drift"."""
 
-    def start(
-        self, name: str, reference: Table, columns: Mapping[str, ColumnKind], policy: Policy
-    ) -> None:
+    def start(self, name: str, reference: Table, columns: Mapping[str, ColumnKind], policy: Policy) -> None:
         """Begin (or begin anew) to watch under `name`, with position 0.
 
         Raises `InvalidTable` when the reference has no rows or lacks a column.

@@ -64,9 +64,9 @@ def code_files(folder: Path) -> Iterator[Path]:
         parts = path.relative_to(folder).parts
         if any(part.startswith(".") or part in ("__pycache__", "node_modules") for part in parts):
             continue
-        if path.suffix in CODE_SUFFIXES and path.is_file() and not path.is_symlink():
-            if path.stat().st_size <= MAX_FILE_BYTES:
-                yield path
+        is_code = path.suffix in CODE_SUFFIXES and path.is_file() and not path.is_symlink()
+        if is_code and path.stat().st_size <= MAX_FILE_BYTES:
+            yield path
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -78,8 +78,10 @@ class Datasets:
 def _call(dataset: Dataset, inputs: list["pl.DataFrame"]) -> "pl.DataFrame":
     try:
         result = dataset.function(*inputs)
-    except Exception as error:  # noqa: BLE001  # the code is the user's: whatever it raises is reported as theirs
-        raise StepFailed(f"Loading the dataset {dataset.name!r} failed", got=f"{type(error).__name__}: {error}") from error
+    except Exception as error:  # the code is the user's: whatever it raises is reported as theirs
+        raise StepFailed(
+            f"Loading the dataset {dataset.name!r} failed", got=f"{type(error).__name__}: {error}"
+        ) from error
     if not hasattr(result, "__arrow_c_stream__"):
         raise InvalidTable(
             f"The dataset {dataset.name!r} is no table", got=type(result).__name__,
@@ -97,7 +99,7 @@ def keep_version(
         write_table(table, file)
         version: DatasetVersion = workspace.live.adapter("versioning", "snapshot").snapshot(name, file)
     frame = to_frame(table)
-    facts = {"name": name, "digest": version.digest, "rows": frame.height, "bytes": version.size,
+    facts: dict[str, Any] = {"name": name, "digest": version.digest, "rows": frame.height, "bytes": version.size,
              "columns": {column: str(kind) for column, kind in frame.schema.items()}}  # fmt: skip
     links = [Link(version.id, Relation.DERIVED_FROM, source) for source in derived_from]
     workspace.ledger.record(Entity(version.id, "data", version.created_at, facts | attributes), *links)

@@ -11,9 +11,7 @@ from stackproof.roles.tracking import ModelVersion
 from stackproof.stack.workspace import Workspace
 
 
-def deploy(
-    workspace: Workspace, name: str, weights: Mapping[int, float], *, because: str | None = None
-) -> Deployment:
+def deploy(workspace: Workspace, name: str, weights: Mapping[int, float], *, because: str | None = None) -> Deployment:
     """Put model versions of `name` behind the deployment `name`; a running server takes it over.
 
     `weights`: version to share, >= 0, not all 0. `because`: the identifier of what led to it, such
@@ -21,7 +19,9 @@ def deploy(
     """
     if not weights or any(w < 0 for w in weights.values()) or sum(weights.values()) <= 0:
         raise RefusedInput(
-            "The weights of a deployment are not shares", got=dict(weights), allowed="numbers >= 0, at least one > 0"
+            "The weights of a deployment are not shares",
+            got=dict(weights),
+            allowed="numbers >= 0, at least one > 0",
         )
     registry = workspace.live.adapter("tracking", "registry")
     versions = [registry.get_model(name, version) for version in weights]
@@ -80,9 +80,7 @@ def fetch_package(workspace: Workspace, name: str, version: int) -> Path:
     return folder
 
 
-def serve(
-    workspace: Workspace, name: str, *, host: str, port: int, on_ready: Callable[[str], None]
-) -> None:
+def serve(workspace: Workspace, name: str, *, host: str, port: int, on_ready: Callable[[str], None]) -> None:
     """Serve a deployment until SIGTERM or Ctrl-C, and follow its later states."""
     serving = current_deployment(workspace, name)
     served = serving.id

@@ -35,7 +35,9 @@ def read_stack(path: Path) -> Stack:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise NotFound(
-            "There is no stack file", got=str(path), next_command="stackproof decide --answers answers.toml --out ."
+            "There is no stack file",
+            got=str(path),
+            next_command="stackproof decide --answers answers.toml --out .",
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
         raise RefusedInput(f"{path.name} is not TOML", got=str(broken)) from broken
@@ -76,7 +78,7 @@ def write_stack(stack: Stack, path: Path) -> None:
 
 def stack_text(stack: Stack) -> str:
     """The stack as TOML, the roles in their order."""
-    import tomli_w  # noqa: PLC0415  # only writing needs it
+    import tomli_w
 
     roles = {role: _table(stack.roles[role]) for role in ROLES}
     return tomli_w.dumps({"schema": stack.schema, "project": stack.project, "roles": roles})

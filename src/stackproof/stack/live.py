@@ -84,17 +84,19 @@ class LiveStack:
         return self._open[role, tool]
 
 
-def checked_options(
-    role: str, tool: str, given: Mapping[str, Any], allowed: Mapping[str, Option]
-) -> dict[str, Any]:
+def checked_options(role: str, tool: str, given: Mapping[str, Any], allowed: Mapping[str, Option]) -> dict[str, Any]:
     """The options with defaults filled in. Raises `RefusedInput` for an unknown one or a wrong type."""
-    options = {name: option.default for name, option in allowed.items() if option.default is not None}
+    options: dict[str, Any] = {name: option.default for name, option in allowed.items() if option.default is not None}
     for name, value in given.items():
         if name not in allowed:
             raise UnknownName(f"option of {tool} in roles.{role}.options", name, allowed)
         option = allowed[name]
         if not isinstance(value, _KINDS[option.kind]) or (option.kind != "boolean" and isinstance(value, bool)):
-            raise RefusedInput(f"The option {name!r} of {role}.{tool} has the wrong type", got=repr(value), allowed=option.kind)
+            raise RefusedInput(
+                f"The option {name!r} of {role}.{tool} has the wrong type",
+                got=repr(value),
+                allowed=option.kind,
+            )
         if option.allowed and value not in option.allowed:
             raise RefusedInput(
                 f"The option {name!r} of {role}.{tool} has a value that is not allowed",

@@ -87,7 +87,9 @@ def _spec(column: "pl.Series") -> TensorSpec:
     if kind == "String":
         return TensorSpec(column.name, "BYTES", tuple(column.drop_nulls().unique().sort().to_list()))
     raise InvalidTable(
-        f"The column {column.name!r} cannot be a model's input", got=kind, allowed="numbers, booleans, strings"
+        f"The column {column.name!r} cannot be a model's input",
+        got=kind,
+        allowed="numbers, booleans, strings",
     )
 
 
@@ -97,7 +99,7 @@ def matrix(table: Any, inputs: Sequence[TensorSpec]) -> "np.ndarray[Any, Any]":
     A string is the position of its category; a missing value or unknown category is NaN.
     Raises `InvalidTable` for a missing column.
     """
-    import polars as pl  # noqa: PLC0415  # the base install has no Polars
+    import polars as pl
 
     frame = _select(to_frame(table), [spec.name for spec in inputs])
     columns = [

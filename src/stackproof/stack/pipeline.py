@@ -98,9 +98,7 @@ def close_killed_runs(workspace: Workspace) -> None:
         pid = run.tags.get("stackproof.pid")
         if run.status is RunStatus.RUNNING and pid is not None and not _is_alive(int(pid)):
             tracking.end_run(run.id, RunStatus.KILLED)
-            workspace.ledger.record(
-                Entity(run.id, "run", run.started_at, {"status": "killed"})
-            )
+            workspace.ledger.record(Entity(run.id, "run", run.started_at, {"status": "killed"}))
 
 
 def _is_alive(pid: int) -> bool:
@@ -117,7 +115,11 @@ def feature_set_entity(workspace: Workspace, view: FeatureView) -> Entity:
     """The ledger's entity of a feature view: its definition, identified by content."""
     definition = json.dumps(asdict(view), sort_keys=True, default=str)
     digest = sha256(definition.encode()).hexdigest()
-    attributes = {"name": view.name, "definition": json.loads(definition), "digest": f"sha256:{digest}"}
+    attributes: dict[str, Any] = {
+        "name": view.name,
+        "definition": json.loads(definition),
+        "digest": f"sha256:{digest}",
+    }
     return Entity(f"features:{view.name}@{digest[:12]}", "features", workspace.clock(), attributes)
 
 
@@ -137,7 +139,10 @@ def _start(execution: _Execution, pipeline: Pipeline) -> None:
     with workspace.store.database.transaction():
         workspace.ledger.record(*views, run, *(Link(run_id, Relation.USED, target) for target in used))
         tracking.start_run(
-            workspace.project.name, run_id=run_id, name=pipeline.name, tags={"stackproof.pid": str(os.getpid())}
+            workspace.project.name,
+            run_id=run_id,
+            name=pipeline.name,
+            tags={"stackproof.pid": str(os.getpid())},
         )
         tracking.log_params(run_id, {name: _flat(value) for name, value in execution.params.items()})
 
@@ -205,14 +210,14 @@ def _end(execution: _Execution, status: RunStatus) -> tuple[ModelVersion, ...]:
     tracking.flush()
     models = _registered(execution) if status is RunStatus.FINISHED else ()
     steps = {name: record.id for name, record in execution.records.items()}
-    outputs = {name: asdict(outcome) for name, outcome in execution.outcomes.items()}
+    outputs = {name: [outcome.kind, outcome.output] for name, outcome in execution.outcomes.items()}
+    ended: dict[str, Any] = {
+        "status": status.value, "ended_at": workspace.clock().isoformat(), "executed": steps, "outputs": outputs,
+    }  # fmt: skip
     with workspace.store.database.transaction():
         tracking.end_run(run_id, status)
         workspace.ledger.record(
-            Entity(run_id, "run", workspace.clock(), {
-                "status": status.value, "ended_at": workspace.clock().isoformat(), "executed": steps,
-                "outputs": {name: [o["kind"], o["output"]] for name, o in outputs.items()},
-            }),
+            Entity(run_id, "run", workspace.clock(), ended),
             *(Link(run_id, Relation.USED, step_id) for step_id in steps.values()),
             *_model_records(workspace, models),
         )  # fmt: skip
@@ -231,7 +236,12 @@ def _registered(execution: _Execution) -> tuple[ModelVersion, ...]:
 def _model_records(workspace: Workspace, models: tuple[ModelVersion, ...]) -> list[Entity | Link]:
     records: list[Entity | Link] = []
     for model in models:
-        attributes = {"name": model.name, "version": model.version, "digest": model.digest, "run": model.run_id}
+        attributes: dict[str, Any] = {
+            "name": model.name,
+            "version": model.version,
+            "digest": model.digest,
+            "run": model.run_id,
+        }
         records.append(Entity(model.id, "model", model.created_at, attributes))
         records.append(Link(model.id, Relation.REGISTERED_FROM, model.run_id))
     return records

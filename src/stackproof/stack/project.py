@@ -70,9 +70,7 @@ class Project:
         `features`: columns as they are, or {feature: mean("column")} over the last `window`
         ("24h"). A column's value older than `max_age` counts as missing.
         """
-        return self._add(
-            self.views, view_of(name, source, entity, known_at, features, window, max_age)
-        )
+        return self._add(self.views, view_of(name, source, entity, known_at, features, window, max_age))
 
     @overload
     def step(self, function: Callable[..., Any], /) -> Step: ...

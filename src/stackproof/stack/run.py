@@ -42,9 +42,7 @@ class Run:
         points = {name: float(value) for name, value in values.items()}
         self._do({"what": "metrics", "values": points, "step": step})
 
-    def log_curve(
-        self, name: str, x: Sequence[float], y: Sequence[float], *, x_label: str, y_label: str
-    ) -> None:
+    def log_curve(self, name: str, x: Sequence[float], y: Sequence[float], *, x_label: str, y_label: str) -> None:
         """Keep a curve, such as precision over recall, to be shown in reports. `x` and `y` are of one length."""
         if len(x) != len(y):
             raise RefusedInput(f"The curve {name!r} has two lengths", got=f"{len(x)} and {len(y)}")

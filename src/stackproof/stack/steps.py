@@ -65,9 +65,7 @@ def find_step(workspace: Workspace, key: str) -> StepRecord | None:
     """The newest execution under this key whose result is still whole; None when there is none."""
     for entity in workspace.ledger.find("step", where={"key": key}, limit=5):
         attributes: Any = entity.attributes
-        record = StepRecord(
-            entity.id, key, Kept(attributes["kind"], attributes["output"]), tuple(attributes["log"])
-        )
+        record = StepRecord(entity.id, key, Kept(attributes["kind"], attributes["output"]), tuple(attributes["log"]))
         if _is_whole(workspace, record):
             return record
     return None
@@ -93,7 +91,13 @@ def keep_step(workspace: Workspace, step: Step, key: str, value: Any, log: list[
     """Keep a result and record the execution. Raises `RefusedInput` for a result that can't be kept."""
     kept = _keep(workspace, step, value)
     record = StepRecord(new_id("step", now=workspace.clock()), key, kept, tuple(log))
-    attributes = {"name": step.name, "key": key, "kind": kept.kind, "output": kept.digest, "log": log}
+    attributes: dict[str, Any] = {
+        "name": step.name,
+        "key": key,
+        "kind": kept.kind,
+        "output": kept.digest,
+        "log": log,
+    }
     workspace.ledger.record(Entity(record.id, "step", workspace.clock(), attributes))
     return record
 

@@ -103,12 +103,10 @@ class Watcher:
         return alerts
 
     def _observe(self, rows: list[LoggedPrediction]) -> list[Alert]:
-        import polars as pl  # noqa: PLC0415  # the base install has no Polars
+        import polars as pl
 
         self._ids.extend(row.id for row in rows)
-        table = pl.DataFrame(
-            {name: [row.features.get(name) for row in rows] for name in self._columns}, strict=False
-        )
+        table = pl.DataFrame({name: [row.features.get(name) for row in rows] for name in self._columns}, strict=False)
         findings: list[Finding] = self._monitor.observe(self._name, table)
         end = self._monitor.position(self._name)
         looks = groupby(findings, key=lambda finding: finding.last)

@@ -143,9 +143,7 @@ class Blobs:
         """
         tree = self.tree(digest)
         if into.exists() or into.is_symlink():
-            raise Conflict(
-                "The place to restore to exists already", got=into, allowed="a path that does not exist"
-            )
+            raise Conflict("The place to restore to exists already", got=into, allowed="a path that does not exist")
         make_folders(into.parent)
         with self._unfinished(into.parent) as unfinished, write_errors(into):
             self._write_tree(tree, unfinished)
@@ -164,9 +162,7 @@ class Blobs:
         with self._lock:
             self._verified.pop(digest, None)
 
-    def _put_description(
-        self, *, is_file: bool, files: tuple[TreeFile, ...], empty_folders: tuple[str, ...]
-    ) -> Tree:
+    def _put_description(self, *, is_file: bool, files: tuple[TreeFile, ...], empty_folders: tuple[str, ...]) -> Tree:
         data = {
             "empty_folders": list(empty_folders),
             "files": [[file.name, file.digest, file.size] for file in files],
@@ -323,9 +319,7 @@ def _no_file(path: Path) -> NotFound:
 
 
 def _no_blob(digest: str) -> NotFound:
-    return NotFound(
-        f"The store has no content {digest}", next_command="restore it from a backup of the blobs folder"
-    )
+    return NotFound(f"The store has no content {digest}", next_command="restore it from a backup of the blobs folder")
 
 
 def _refused_entry(path: Path) -> RefusedInput:

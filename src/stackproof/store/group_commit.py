@@ -154,9 +154,7 @@ class GroupCommit:
         with self._commit() as connection:
             return [_run_isolated(connection, waiting.write) for waiting in batch]
 
-    def _settle(
-        self, settled: Sequence[tuple[_Waiting, BaseException | None]], full: StorageFull | None
-    ) -> None:
+    def _settle(self, settled: Sequence[tuple[_Waiting, BaseException | None]], full: StorageFull | None) -> None:
         silent = [(waiting, error) for waiting, error in settled if waiting.done is None]
         with self._state:
             self._full = full

@@ -12,7 +12,9 @@ def to_us(instant: datetime) -> int:
     """Raises `RefusedInput` for a datetime without a time zone."""
     if instant.tzinfo is None:
         raise RefusedInput(
-            "A time has no time zone", got=instant.isoformat(), allowed="an aware datetime, such as datetime.now(UTC)"
+            "A time has no time zone",
+            got=instant.isoformat(),
+            allowed="an aware datetime, such as datetime.now(UTC)",
         )
     return (instant - _EPOCH) // _MICROSECOND
 

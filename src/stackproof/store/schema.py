@@ -45,9 +45,7 @@ def _apply(connection: sqlite3.Connection, schema: Schema, done: int) -> None:
     for migration in schema.statements[done:]:
         for statement in split_statements(migration):
             connection.execute(statement)
-    connection.execute(
-        "INSERT OR REPLACE INTO schema_versions VALUES (?, ?)", (schema.name, len(schema.statements))
-    )
+    connection.execute("INSERT OR REPLACE INTO schema_versions VALUES (?, ?)", (schema.name, len(schema.statements)))
 
 
 def split_statements(script: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def to_frame(table: Any) -> "pl.DataFrame":
     """Any table that exports an Arrow stream, as a Polars frame; a frame is returned as it is."""
-    import polars as pl  # noqa: PLC0415  # the base install has no Polars, and importing it takes time
+    import polars as pl
 
     return table if isinstance(table, pl.DataFrame) else pl.DataFrame(table)
 
@@ -23,7 +23,7 @@ def write_table(table: Any, path: Path) -> None:
 
 def read_table(path: Path) -> "pl.DataFrame":
     """Read it back whole. Raises `Corrupted` when it is no such file."""
-    import polars as pl  # noqa: PLC0415  # as above
+    import polars as pl
 
     try:
         return pl.read_parquet(path)

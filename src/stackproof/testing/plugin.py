@@ -4,7 +4,7 @@ import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    from stackproof.testing.conformance import Conformance  # noqa: PLC0415  # no work at import of the plugin
+    from stackproof.testing.conformance import Conformance
 
     for item in items:
         owner = getattr(item, "cls", None)

@@ -123,15 +123,11 @@ def _record(
     seconds: float | None, alerts: set[str],
 ) -> Drill:  # fmt: skip
     at = workspace.clock()
-    drill = Drill(
-        new_id("drill", now=at), name, len(ids), to_alert, seconds, tuple(sorted(alerts)), ids[0], ids[-1]
-    )
-    attributes = {
+    drill = Drill(new_id("drill", now=at), name, len(ids), to_alert, seconds, tuple(sorted(alerts)), ids[0], ids[-1])
+    attributes: dict[str, Any] = {
         "deployment": deployment, "name": name, "sent": drill.sent, "to_alert": to_alert,
         "seconds_at_rate": seconds, "first": drill.first, "last": drill.last,
     }  # fmt: skip
     links = [Link(drill.id, Relation.USED, alert) for alert in drill.alerts]
     workspace.ledger.record(Entity(drill.id, "drill", at, attributes), *links)
     return drill
-
-

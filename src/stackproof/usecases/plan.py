@@ -49,7 +49,12 @@ def plan(workspace: Workspace, stack: Stack) -> list[Change]:
     for filling in fillings(stack):
         choice = stack.roles[filling.role]
         if filling.by == choice.tool:
-            checked_options(filling.role, choice.tool, choice.options, registry.load(registry.find(filling.role, choice.tool)).options)
+            checked_options(
+                filling.role,
+                choice.tool,
+                choice.options,
+                registry.load(registry.find(filling.role, choice.tool)).options,
+            )
         now = {"tool": choice.tool, "environment": choice.environment, "options": dict(choice.options)}
         before = applied.get(filling.role)
         action = "add" if before is None else "keep" if before == now else "change"
@@ -81,7 +86,9 @@ def apply(workspace: Workspace, stack: Stack) -> list[Change]:
     finally:
         live.close()
     if sick:
-        raise RefusedInput("The stack cannot be applied: not every role works", faults=sick, next_command="stackproof check")
+        raise RefusedInput(
+            "The stack cannot be applied: not every role works", faults=sick, next_command="stackproof check"
+        )
     at = workspace.clock()
     roles = {
         role: {key: asdict(choice)[key] for key in ("tool", "environment", "options")}

@@ -42,7 +42,16 @@ def start_child(project: Project, arguments: list[str], log: Path) -> Child:
     Raises `Unavailable` with the end of its log when it ends or stays silent.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "stackproof", *arguments, "--project", str(project.file), "--format", "json"]
+    command = [
+        sys.executable,
+        "-m",
+        "stackproof",
+        *arguments,
+        "--project",
+        str(project.file),
+        "--format",
+        "json",
+    ]
     with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=project.folder)
     lines: queue.Queue[str] = queue.Queue()
@@ -56,7 +65,9 @@ def start_child(project: Project, arguments: list[str], log: Path) -> Child:
         process.wait()
         said = log.read_text(encoding="utf-8").strip().splitlines()
         raise Unavailable(
-            f"stackproof {arguments[0]} did not start", got=said[-1] if said else "no message", next_command=f"cat {log}"
+            f"stackproof {arguments[0]} did not start",
+            got=said[-1] if said else "no message",
+            next_command=f"cat {log}",
         )
     return Child(process, json.loads(line), log)
 

@@ -106,7 +106,10 @@ def example() -> Iterator[Path]:
         return
     folder = Path(__file__).resolve().parents[3] / "examples" / "flights"
     if not folder.is_dir():
-        raise NotFound("The flights example is not part of this installation", next_command="pip install 'stackproof[embedded,flights]'")
+        raise NotFound(
+            "The flights example is not part of this installation",
+            next_command="pip install 'stackproof[embedded,flights]'",
+        )
     yield folder
 
 
@@ -244,7 +247,7 @@ class _Thread:
         tell.details = tuple(f"{m.view}: {m.rows:,} rows readable online, from {m.version}" for m in made)
 
     def _table(self, run_id: str, step: str) -> "pl.DataFrame":
-        from stackproof.store.tables import read_table  # noqa: PLC0415  # only the quickstart reads a step's table
+        from stackproof.store.tables import read_table
 
         outputs: Any = self._workspace.ledger.get(run_id).attributes["outputs"]
         return read_table(self._workspace.store.blobs.path(outputs[step][1]))
@@ -281,14 +284,15 @@ class _Thread:
         self._requests = self._asked(self._flights())
         answer = client.ask(self._requests.head(1), as_of="scheduled_departure")
         self._story.prediction = answer.prediction_ids[0]
-        tell.line = f"{state.id} answers at {server.ready['url']}: version {tuned} with 90 %, version {untuned} with 10 %"
-        tell.details = (
-            f"{answer.prediction_ids[0]}: late with probability {answer.values[0]:.3f}, by version {answer.model_version}",
+        tell.line = (
+            f"{state.id} answers at {server.ready['url']}: version {tuned} with 90 %, version {untuned} with 10 %"
         )
+        first = f"late with probability {answer.values[0]:.3f}, by version {answer.model_version}"
+        tell.details = (f"{answer.prediction_ids[0]}: {first}",)
         return client, [server, watcher]
 
     def _flights(self) -> "pl.DataFrame":
-        import polars as pl  # noqa: PLC0415  # the base install has no Polars
+        import polars as pl
 
         flights = self._brought("flights").table
         return flights.filter(pl.col("late").is_not_null())
@@ -297,12 +301,22 @@ class _Thread:
         return self._datasets.bring_in(name)
 
     def _asked(self, flights: "pl.DataFrame") -> "pl.DataFrame":
-        names = ["carrier", "origin", "tailnum", "departure_hour", "weekday", "distance", "scheduled_departure"]
+        names = [
+            "carrier",
+            "origin",
+            "tailnum",
+            "departure_hour",
+            "weekday",
+            "distance",
+            "scheduled_departure",
+        ]
         return flights.select(names)
 
     def _notice(self, client: Client, tell: _Told) -> None:
         """A control stream like the reference; then the weather arrives in meters per second."""
-        per_second = read_answers(self._story.folder / "answers.toml").value("use_case.predictions_per_day") / SECONDS_PER_DAY
+        per_second = (
+            read_answers(self._story.folder / "answers.toml").value("use_case.predictions_per_day") / SECONDS_PER_DAY
+        )
         rows = self._asked(_between(self._flights(), "2013-01-01", "2013-04-01"))
         drawn = rows.sample(2 * CONTROL_ROWS, seed=2013, shuffle=True)
         control = control_stream(self._workspace, client, DEPLOYMENT, drawn.head(CONTROL_ROWS), "scheduled_departure")
@@ -328,7 +342,7 @@ class _Thread:
         )
 
     def _switch_units(self) -> None:
-        import polars as pl  # noqa: PLC0415  # the base install has no Polars
+        import polars as pl
 
         reports = self._brought("weather_reports")
         wrong = reports.table.with_columns(pl.col("wind_speed", "wind_gust") * METERS_PER_SECOND)
@@ -346,7 +360,12 @@ class _Thread:
         """June and July in their own order; what they do to the error; an alert starts the retraining."""
         flights = _between(self._flights(), "2013-06-01", "2013-08-01")
         replay = replay_in_order(
-            self._workspace, client, DEPLOYMENT, self._asked(flights), flights["flight_id"].to_list(), "scheduled_departure"
+            self._workspace,
+            client,
+            DEPLOYMENT,
+            self._asked(flights),
+            flights["flight_id"].to_list(),
+            "scheduled_departure",
         )
         self._story.replay = replay
         self._outcomes(flights, replay)
@@ -426,7 +445,7 @@ class _Thread:
 
 
 def _between(flights: "pl.DataFrame", first: str, end: str) -> "pl.DataFrame":
-    import polars as pl  # noqa: PLC0415  # the base install has no Polars
+    import polars as pl
 
     bounds = [datetime.fromisoformat(day).replace(tzinfo=UTC) for day in (first, end)]
     departure = pl.col("scheduled_departure")

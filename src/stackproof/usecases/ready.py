@@ -1,8 +1,9 @@
 """The three questions: can you reproduce, do you notice, can you trace? Answered with evidence."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from stackproof.errors import Conflict, NotFound
@@ -39,13 +40,12 @@ def ready(workspace: Workspace, *, prediction: str | None = None, only: Sequence
     *Reproduce* runs the training run behind the newest prediction again; *trace* follows that
     prediction, or the one given.
     """
-    asked = {
-        "reproduce": lambda: _reproduce(workspace, prediction),
-        "notice": lambda: _notice(workspace),
-        "trace": lambda: _trace(workspace, prediction),
+    asked: dict[str, Callable[[], Answer]] = {
+        "reproduce": partial(_reproduce, workspace, prediction),
+        "notice": partial(_notice, workspace),
+        "trace": partial(_trace, workspace, prediction),
     }
-    answers = [answer() for name, answer in asked.items() if not only or name in only]
-    return answers
+    return [answer() for name, answer in asked.items() if not only or name in only]
 
 
 def _reproduce(workspace: Workspace, prediction: str | None) -> Answer:
@@ -58,12 +58,23 @@ def _reproduce(workspace: Workspace, prediction: str | None) -> Answer:
         return _no("reproduce", result.problem, f"stackproof show {run_id}", (run_id, result.id))
     same = sum(item.same for item in result.compared)
     evidence = [
-        f"{run_id} was run again in a new environment (built in {result.environment_s:.1f} s, run in {result.run_s:.1f} s)",
+        f"{run_id} was run again in a new environment, built in {result.environment_s:.1f} s, in {result.run_s:.1f} s",
         f"{same} of {len(result.compared)} compared figures and digests are the same",
-        *(f"{item.what}: {item.recorded}" for item in result.compared if item.same and item.what.startswith(("metric auc", "model"))),
+        *(
+            f"{item.what}: {item.recorded}"
+            for item in result.compared
+            if item.same and item.what.startswith(("metric auc", "model"))
+        ),
         *(f"{item.what} differs: {item.recorded} became {item.again}" for item in result.compared if not item.same),
     ]
-    return Answer("reproduce", QUESTIONS["reproduce"], result.ok, tuple(evidence), (run_id, result.id), f"stackproof reproduce {run_id}")
+    return Answer(
+        "reproduce",
+        QUESTIONS["reproduce"],
+        result.ok,
+        tuple(evidence),
+        (run_id, result.id),
+        f"stackproof reproduce {run_id}",
+    )
 
 
 def _run_to_reproduce(workspace: Workspace, prediction: str | None) -> str:
@@ -83,14 +94,18 @@ def _notice(workspace: Workspace) -> Answer:
     names = sorted({str(e.attributes["name"]) for e in workspace.ledger.find("deployment", limit=1000)})
     if not names:
         return _no("notice", "Nothing is deployed, so there is nothing to notice", "stackproof deploy NAME 1=1.0")
-    evidence, ok, ids = [], True, []
+    evidence: list[str] = []
+    ids: list[str] = []
+    ok = True
     for name in names:
         covered, text, identifier = _coverage(workspace, name)
         ok, evidence = ok and covered, [*evidence, text]
         ids += [identifier] if identifier else []
     alert = _timely_alert(workspace)
     if alert is None:
-        evidence.append("no alert shows that a change was noticed within five minutes: run a drill (stackproof quickstart does)")
+        evidence.append(
+            "no alert shows that a change was noticed within five minutes: run a drill (stackproof quickstart does)"
+        )
         return Answer("notice", QUESTIONS["notice"], False, tuple(evidence), tuple(ids), "stackproof watch NAME")
     facts: Any = alert.attributes
     finding = facts["findings"][0]
@@ -141,7 +156,9 @@ def _trace(workspace: Workspace, prediction: str | None) -> Answer:
     rows = ", ".join(f"{count:,} rows of {step}" for step, _digest, count in found.tables)
     whole = [f"{piece.what}: {piece.id}" for piece in found.path if piece.ok]
     broken = [f"{piece.what} {piece.id} is damaged or missing: {piece.detail}" for piece in found.path if not piece.ok]
-    evidence = (*broken, " → ".join(whole), f"the exact training data: {rows}") if rows else (*broken, " → ".join(whole))
+    evidence = (
+        (*broken, " → ".join(whole), f"the exact training data: {rows}") if rows else (*broken, " → ".join(whole))
+    )
     return Answer(
         "trace", QUESTIONS["trace"], found.ok and bool(found.tables), evidence, (found.prediction.id,),
         f"stackproof trace {found.prediction.id}",

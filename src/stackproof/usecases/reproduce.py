@@ -131,7 +131,8 @@ def _replay(python: Path, scratch: Path) -> None:
     )  # fmt: skip
     if done.returncode != 0:
         raise StepFailed(
-            "The run failed when it was run again", got=(done.stderr.strip().splitlines() or ["no message"])[-1]
+            "The run failed when it was run again",
+            got=(done.stderr.strip().splitlines() or ["no message"])[-1],
         )
 
 
@@ -159,13 +160,16 @@ def _exact(value: float) -> str:
 
 
 def _record(
-    workspace: Workspace, run_id: str, compared: tuple[Compared, ...], problem: str, environment_s: float, run_s: float
+    workspace: Workspace,
+    run_id: str,
+    compared: tuple[Compared, ...],
+    problem: str,
+    environment_s: float,
+    run_s: float,
 ) -> Reproduction:
     ok = not problem and bool(compared) and all(item.same for item in compared)
     at = workspace.clock()
-    reproduction = Reproduction(
-        new_id("reproduction", now=at), run_id, ok, compared, problem, environment_s, run_s
-    )
+    reproduction = Reproduction(new_id("reproduction", now=at), run_id, ok, compared, problem, environment_s, run_s)
     workspace.ledger.record(
         Entity(reproduction.id, "reproduction", at, {
             "run": run_id, "ok": ok, "problem": problem, "environment_s": environment_s, "run_s": run_s,

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,30 +139,31 @@ def _model(workspace: Workspace, model_id: str) -> Verified:
 def _inputs_of(workspace: Workspace, run: Entity) -> list[Verified]:
     """Code, environment, feature views and dataset versions that the run used."""
     facts: Any = run.attributes
-    blobs = workspace.store.blobs
     snapshots = workspace.live.adapter("versioning", "snapshot")
     used = [link.target for link in workspace.ledger.links_from(run.id)]
     pieces = []
     for identifier in used:
         kind = identifier.partition(":")[0]
         if kind == "code":
-            pieces.append(_verified("code", identifier, lambda: _tree(workspace, facts["code"])))
+            pieces.append(_verified("code", identifier, partial(_tree, workspace, facts["code"])))
         elif kind == "env":
             lock: Any = workspace.ledger.get(identifier).attributes["lock"]
-            pieces.append(_verified("environment", identifier, lambda lock=lock: _lock_detail(blobs.read(lock))))
+            pieces.append(_verified("environment", identifier, partial(_lock_detail, workspace, lock)))
         elif kind == "features":
-            pieces.append(_entity(workspace, "feature view", identifier, lambda e: str(e.attributes["digest"])[:19] + "…"))
+            pieces.append(
+                _entity(workspace, "feature view", identifier, lambda e: str(e.attributes["digest"])[:19] + "…")
+            )
         elif kind == "data":
             name = identifier.partition(":")[2].partition("@")[0]
             digest = facts["datasets"][name]
-            pieces.append(_verified("dataset version", identifier, lambda n=name, d=digest: _restore(snapshots, n, d)))
+            pieces.append(_verified("dataset version", identifier, partial(_restore, snapshots, name, digest)))
     return pieces
 
 
 def _tables_of(workspace: Workspace, run: Entity) -> list[Verified]:
     outputs: Any = run.attributes.get("outputs", {})
     return [
-        _verified("rows", f"{step} of {run.id}", lambda d=digest: f"{_rows(workspace, d)} rows, {d[:19]}…")
+        _verified("rows", f"{step} of {run.id}", partial(_rows_detail, workspace, digest))
         for step, (kind, digest) in outputs.items()
         if kind == "table"
     ]
@@ -190,8 +192,13 @@ def _tree(workspace: Workspace, digest: str) -> str:
     return f"{len(tree.files)} files, {digest[:19]}…"
 
 
-def _lock_detail(lock: bytes) -> str:
-    return f"{sum('==' in line for line in lock.decode().splitlines())} distributions with hashes"
+def _lock_detail(workspace: Workspace, lock: str) -> str:
+    lines = workspace.store.blobs.read(lock).decode().splitlines()
+    return f"{sum('==' in line for line in lines)} distributions with hashes"
+
+
+def _rows_detail(workspace: Workspace, digest: str) -> str:
+    return f"{_rows(workspace, digest):,} rows, {digest[:19]}…"
 
 
 def _restore(snapshots: Any, name: str, digest: str) -> str:

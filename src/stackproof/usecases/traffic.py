@@ -60,9 +60,7 @@ class Client:
         self._connection.close()
 
 
-def send(
-    client: Client, rows: "pl.DataFrame", *, as_of: str, batch: int
-) -> Iterator[tuple[int, Answered]]:
+def send(client: Client, rows: "pl.DataFrame", *, as_of: str, batch: int) -> Iterator[tuple[int, Answered]]:
     """Send all rows in their order, `batch` rows to a request. Yields rows sent so far and the answer."""
     for start in range(0, rows.height, batch):
         part = rows.slice(start, batch)

@@ -48,7 +48,9 @@ def _features(wanted: pl.DataFrame, height: int, view: FeatureView, changes: Cha
 def _asked(wanted: pl.DataFrame, view: FeatureView) -> pl.DataFrame:
     """Position, instant and keys (`key_0`, ...) of the rows that have a whole key."""
     names = zip(key_names(view), view.entity, strict=True)
-    return wanted.select(POSITION, AT, *(pl.col(_asked_name(column)).alias(name) for name, column in names)).drop_nulls()
+    return wanted.select(
+        POSITION, AT, *(pl.col(_asked_name(column)).alias(name) for name, column in names)
+    ).drop_nulls()
 
 
 def _with_equal_types(

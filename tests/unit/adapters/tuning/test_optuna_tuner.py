@@ -137,9 +137,7 @@ def test_an_os_error_of_on_trial_reaches_the_caller_unchanged(tmp_path: Path) ->
 
     tuner = OptunaTuner(Setting(home=tmp_path))
     with pytest.raises(OSError, match="the caller's own"):
-        tuner.optimize(
-            "s", SPACE, score, direction=Direction.MINIMIZE, trials=1, seed=1, on_trial=raising
-        )
+        tuner.optimize("s", SPACE, score, direction=Direction.MINIMIZE, trials=1, seed=1, on_trial=raising)
 
 
 def test_a_trial_that_returns_its_last_value_when_told_to_stop_is_pruned(tmp_path: Path) -> None:
@@ -167,9 +165,7 @@ def test_the_options_hold_pruning_back(tmp_path: Path) -> None:
         assert {trial.status for trial in study.trials} == {TrialStatus.COMPLETE}
 
 
-def test_nothing_is_printed_and_no_warning_of_optuna_leaks(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_is_printed_and_no_warning_of_optuna_leaks(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     def objective(trial: Trial) -> float:
         trial.report(1, 1.0)
         trial.report(1, 2.0)

@@ -1,0 +1,50 @@
+"""Model packages, and the encoding that training and serving share."""
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+import stackproof as sp
+from stackproof.errors import InvalidTable, RefusedInput
+from stackproof.roles.monitoring import ColumnKind
+from stackproof.roles.serving import Signature
+from stackproof.stack.models import column_kinds
+
+FRAME = pl.DataFrame({"n": [1, None, 3], "x": [0.5, math.nan, None], "s": ["b", "a", None], "t": [True, False, None]})
+
+
+def test_inputs_follow_the_table_s_types() -> None:
+    assert [(spec.name, spec.datatype, spec.categories) for spec in sp.model_inputs(FRAME)] == [
+        ("n", "INT64", ()), ("x", "FP64", ()), ("s", "BYTES", ("a", "b")), ("t", "BOOL", ()),
+    ]  # fmt: skip
+
+
+def test_strings_become_codes_and_what_is_missing_or_unknown_becomes_nan() -> None:
+    inputs = sp.model_inputs(FRAME)
+    other = FRAME.with_columns(s=pl.Series(["a", "zzz", None]))
+    expected = [[1, 0.5, 0, 1], [math.nan, math.nan, math.nan, 0], [3, math.nan, math.nan, math.nan]]
+    np.testing.assert_array_equal(sp.matrix(other, inputs), np.array(expected))
+
+
+def test_a_package_carries_signature_and_reference() -> None:
+    inputs = sp.model_inputs(FRAME, ["n", "s"])
+    model = sp.package_model(lambda path: open(path, "w").close(), inputs=inputs, reference=FRAME)
+    assert Signature.read(model.package) == model.signature
+    reference = model.reference()
+    assert reference is not None
+    assert reference.columns == ["n", "s"]
+    assert column_kinds(model.signature) == {"n": ColumnKind.NUMERIC, "s": ColumnKind.CATEGORICAL}
+
+
+def test_a_format_that_can_t_be_served_is_refused() -> None:
+    with pytest.raises(RefusedInput, match="pickle"):
+        sp.package_model(lambda path: None, format="pickle", inputs=sp.model_inputs(FRAME))
+
+
+def test_a_missing_column_is_named() -> None:
+    with pytest.raises(InvalidTable, match="nope"):
+        sp.model_inputs(FRAME, ["n", "nope"])
+    with pytest.raises(InvalidTable, match="'x'"):
+        sp.model_inputs(FRAME.with_columns(x=pl.lit(None).cast(pl.Date)))
