@@ -150,7 +150,7 @@ def examples(
 
 
 @project.step
-def tune(examples: pl.DataFrame, run: sp.Run, *, trials: int = 12, seed: int = 2013) -> dict[str, sp.ParamValue]:
+def tune(examples: pl.DataFrame, run: sp.Run, *, trials: int = 25, seed: int = 2013) -> dict[str, sp.ParamValue]:
     """The parameters with the lowest validation loss; bad trials are ended early."""
     if trials == 0:
         return {}
@@ -239,7 +239,7 @@ def _boost(
     seed: int,
     callbacks: list[_Report] | None = None,
 ) -> xgb.Booster:
-    settings = {"objective": "binary:logistic", "eval_metric": "logloss", "seed": seed, "nthread": 2}
+    settings = {"objective": "binary:logistic", "eval_metric": "logloss", "seed": seed, "nthread": 1}
     return xgb.train(
         {"learning_rate": 0.2, **params, **settings},
         train,

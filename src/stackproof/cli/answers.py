@@ -33,7 +33,7 @@ def trace(ctx: click.Context, prediction: str | None, rows: Path | None, project
     """
     from stackproof.usecases import trace as use
 
-    with open_project(project_path) as workspace:
+    with open_project(project_path, declarations=False) as workspace:
         found = use.trace(workspace, prediction or use.latest_prediction(workspace))
         written = use.export_rows(workspace, found, rows) if rows is not None else []
     if format_ == "json":
@@ -64,7 +64,7 @@ def reproduce(ctx: click.Context, run_id: str | None, project_path: Path, format
     """
     from stackproof.usecases import reproduce as use
 
-    with open_project(project_path) as workspace:
+    with open_project(project_path, declarations=False) as workspace:
         result = use.reproduce(workspace, run_id or use.latest_finished_run(workspace))
     if format_ == "json":
         show_json(result)
@@ -97,7 +97,7 @@ def ready(ctx: click.Context, only: tuple[str, ...], prediction: str | None, pro
     """
     from stackproof.usecases import ready as use
 
-    with open_project(project_path) as workspace:
+    with open_project(project_path, declarations=False) as workspace:
         answers = use.ready(workspace, prediction=prediction, only=only)
     if format_ == "json":
         show_json(answers)

@@ -66,7 +66,7 @@ def runs(limit: int, best: str | None, project_path: Path, format_: str) -> None
     """
     from stackproof.usecases import runs as use
 
-    with open_project(project_path) as workspace:
+    with open_project(project_path, declarations=False) as workspace:
         found = use.list_runs(workspace, limit=limit, order_by=best)
     if format_ == "json":
         show_json(found)
@@ -100,7 +100,7 @@ def show(identifier: str, project_path: Path, format_: str) -> None:
     """
     from stackproof.usecases import runs as use
 
-    with open_project(project_path) as workspace:
+    with open_project(project_path, declarations=False) as workspace:
         found = use.show(workspace, identifier)
     if format_ == "json":
         show_json(found)

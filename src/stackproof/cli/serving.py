@@ -28,7 +28,7 @@ def deploy(name: str, routes: tuple[str, ...], project_path: Path, format_: str)
     """
     from stackproof.stack.deployments import deploy as use
 
-    with open_project(project_path) as workspace:
+    with open_project(project_path, declarations=False) as workspace:
         deployment = use(workspace, name, dict(_route(text) for text in routes))
     if format_ == "json":
         show_json(deployment)
@@ -68,7 +68,7 @@ def serve(name: str, host: str, port: int, project_path: Path, format_: str) -> 
         else:
             click.echo(f"{name} answers at {url}/v2/models/{name}/infer")
 
-    with open_project(project_path) as workspace:
+    with open_project(project_path, declarations=False) as workspace:
         use(workspace, name, host=host, port=port, on_ready=ready)
 
 
@@ -106,7 +106,7 @@ def watch(
         if format_ == "json":
             click.echo(json.dumps({"alert": alert.id, "title": alert.title, "at": short(alert.at)}))
 
-    with open_project(project_path) as workspace:
+    with open_project(project_path, declarations=False) as workspace:
         policy = Policy(false_alarms_per_million=false_alarms_per_million)
         watcher = Watcher(workspace, name, sinks=sinks, policy=policy, heartbeat_s=heartbeat_s)
         watcher.start(position=0 if from_start or once else None)

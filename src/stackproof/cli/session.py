@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 
 from stackproof.stack.progress import Progress, silent
 from stackproof.stack.project import load_project
-from stackproof.stack.workspace import Workspace, open_workspace
+from stackproof.stack.workspace import Workspace, find_project, open_workspace
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
 
 @contextmanager
-def open_project(path: Path) -> Iterator[Workspace]:
-    """The project at `path`, opened. Raises `NotFound` when there is none."""
-    project = load_project(path)
+def open_project(path: Path, *, declarations: bool = True) -> Iterator[Workspace]:
+    """The project at `path`, opened. Raises `NotFound` when there is none.
+
+    Commands that use none of its datasets, views and pipelines open it without `declarations`: quicker.
+    """
+    project = load_project(path) if declarations else find_project(path)
     with progress_bars() as progress, open_workspace(project, progress=progress) as workspace:
         yield workspace
 

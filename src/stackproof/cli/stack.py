@@ -30,7 +30,7 @@ def plan(stack_file: Path | None, project_path: Path, format_: str) -> None:
     from stackproof.stack.file import read_stack
     from stackproof.usecases import plan as use
 
-    with open_project(project_path) as workspace:
+    with open_project(project_path, declarations=False) as workspace:
         changes = use.plan(workspace, read_stack(stack_file) if stack_file else workspace.stack)
     _show(changes, format_, "What applying would change")
 
@@ -48,7 +48,7 @@ def apply(stack_file: Path | None, project_path: Path, format_: str) -> None:
     from stackproof.stack.file import read_stack
     from stackproof.usecases import plan as use
 
-    with open_project(project_path) as workspace:
+    with open_project(project_path, declarations=False) as workspace:
         changes = use.apply(workspace, read_stack(stack_file) if stack_file else workspace.stack)
     _show(changes, format_, "Applied")
 
@@ -75,7 +75,7 @@ def check(ctx: click.Context, project_path: Path, format_: str) -> None:
     """
     from stackproof.usecases import plan as use
 
-    with open_project(project_path) as workspace:
+    with open_project(project_path, declarations=False) as workspace:
         found = use.check(workspace)
     if format_ == "json":
         show_json(found)

@@ -125,7 +125,7 @@ def _choose(role: str, answers: Answers, facts: Facts, purse: _Purse) -> Choice:
 def _elect(role: str, aspect: str, answers: Answers, facts: Facts, purse: _Purse) -> Elected:
     """Rules vote among all tools in reach; then the first one that the budget still has room for is taken."""
     election = elect(facts.trees[role], aspect, answers, purse.usable, facts)
-    too_dear = []
+    too_dear: list[str] = []
     for standing in election.standings:
         if purse.affordable(standing.tool) is not None:
             purse.pay([standing.tool])
@@ -176,8 +176,7 @@ def _least_price(role: str, answers: Answers, facts: Facts, judged: Judged) -> f
         return way if isinstance(way, Usable) else None
 
     elections = [
-        elect(facts.trees[role], aspect, answers, available, facts)
-        for aspect in active_aspects(role, answers, facts)
+        elect(facts.trees[role], aspect, answers, available, facts) for aspect in active_aspects(role, answers, facts)
     ]
     named = [standing.tool for election in elections for standing in election.standings]
     if not named:

@@ -47,7 +47,7 @@ FREE = Price(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a tool can't be used. `date` None: the source has none. `key`: the answer that strikes it out, "" for none."""
+    """Why a tool can't be used. `date` None: the source has none. `key`: the answer that strikes it out."""
 
     tool: str
     because: str
@@ -129,7 +129,9 @@ def _cloud(tool: Tool, answers: Answers) -> Rejection | None:
     if "databricks" in bound:
         return _limit(tool, "cloud", "It needs Databricks, which you don't use", "cloud", "infrastructure.databricks")
     cloud = answers.text("infrastructure.cloud")
-    yours = {"none": "you use no cloud", "multi": "you run on several and avoid lock-in"}.get(cloud, f"yours is {cloud}")
+    yours = {"none": "you use no cloud", "multi": "you run on several and avoid lock-in"}.get(
+        cloud, f"yours is {cloud}"
+    )
     return _limit(tool, "cloud", f"It binds to {' or '.join(bound)}, and {yours}", "cloud", "infrastructure.cloud")
 
 
@@ -175,6 +177,9 @@ def _best_mode(tool: Tool, answers: Answers) -> Usable | Rejection:
             blocked.append(faults)
         else:
             usable.append(Usable(tool, mode, price_of(mode, answers), _is_preferred(mode, answers)))
+    free = [way for way in usable if way.price == FREE]
+    if free:  # a preference alone doesn't make a team buy what nobody states the price of
+        usable = [way for way in usable if way.price.known]
     if usable:
         return min(usable, key=lambda way: (not way.preferred, way.price.floor))
     return _joined(blocked)

@@ -1,7 +1,7 @@
 """The sources' trees and tables, counted: every rule that holds has its vote."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from stackproof.decide.answers import Answers
@@ -14,7 +14,7 @@ Available: TypeAlias = Callable[[str], Usable | None]
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """What one branch gives one tool. `replaces`: the doubtful tool in whose place it stands, "" for none."""
+    """What one branch gives one tool. `replaces`: the tool in whose place it stands, "" for none."""
 
     tool: str
     points: float
@@ -61,7 +61,7 @@ def elect(tree: Tree, aspect: str, answers: Answers, available: Available, facts
         votes += given
         if named and given and stated is None:
             stated = branch
-    return Election(aspect, _rank(votes, stated), tuple(held), stated)
+    return Election(aspect, _rank(_refined(votes, held, available), stated), tuple(held), stated)
 
 
 def priority_aspect(tree: Tree, answers: Answers) -> str | None:
@@ -103,6 +103,19 @@ def _pick_votes(pick: Pick, share: float, branch: Branch, available: Available, 
             if other is not None and name not in named:
                 yield Vote(name, left * _hosting_factor(other, facts), branch, replaces=pick.tool)
                 return
+
+
+def _refined(votes: Sequence[Vote], held: Sequence[Branch], available: Available) -> list[Vote]:
+    """The votes for a tool go to that form of it which a branch that holds names."""
+    forms = {
+        branch.refines: branch.picks[0].tool
+        for branch in held
+        if branch.refines and available(branch.picks[0].tool) is not None
+    }
+    return [
+        replace(vote, tool=forms[vote.tool], replaces=vote.replaces or vote.tool) if vote.tool in forms else vote
+        for vote in votes
+    ]
 
 
 def _hosting_factor(usable: Usable, facts: Facts) -> float:

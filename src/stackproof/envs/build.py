@@ -1,12 +1,14 @@
 """Build an environment anew from what `capture_environment` recorded."""
 
+import io
 import json
 import os
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
-from stackproof.envs.capture import Environment, uv_command
+from stackproof.envs.capture import Environment, LocalCode, uv_command
 from stackproof.errors import Unavailable
 from stackproof.store import Blobs
 
@@ -27,12 +29,7 @@ def build_environment(environment: Environment, folder: Path, blobs: Blobs) -> P
         _uv("venv", "--quiet", "--no-project", "--python", environment.python, str(folder))
         _uv("pip", "install", "--quiet", "--no-deps", *hashes, "--python", str(python), "-r", str(lock))
         for local in environment.local:
-            _place(
-                local.name,
-                local.version,
-                blobs.restore_tree(local.tree, folder / "local" / local.name),
-                python,
-            )
+            _place(local, blobs.read(local.archive), python)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -41,14 +38,14 @@ def build_environment(environment: Environment, folder: Path, blobs: Blobs) -> P
     return python
 
 
-def _place(name: str, version: str, packages: Path, python: Path) -> None:
-    """Put a local distribution's import packages on the environment's path."""
+def _place(local: LocalCode, archive: bytes, python: Path) -> None:
+    """Put a local distribution's import package where the environment looks for it."""
     (site,) = (python.parent.parent / "lib").glob("python*/site-packages")
-    for package in packages.iterdir():
-        shutil.move(str(package), site / package.name)
-    information = site / f"{name.replace('-', '_')}-{version}.dist-info"
+    with zipfile.ZipFile(io.BytesIO(archive)) as packed:
+        packed.extractall(site)
+    information = site / f"{local.name.replace('-', '_')}-{local.version}.dist-info"
     information.mkdir()
-    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {local.name}\nVersion: {local.version}\n")
     (information / "RECORD").write_text("")
     (information / "direct_url.json").write_text(json.dumps({"url": site.as_uri(), "dir_info": {}}))
 

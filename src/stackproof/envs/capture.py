@@ -1,6 +1,7 @@
 """Record the environment that runs: the interpreter, every distribution with its hashes, local code by content."""
 
 import hashlib
+import io
 import json
 import os
 import platform
@@ -8,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
+import zipfile
 from dataclasses import asdict, dataclass
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
@@ -22,11 +23,11 @@ LOCK_TIMEOUT_S = 60
 
 @dataclass(frozen=True, slots=True)
 class LocalCode:
-    """A distribution that was installed from a folder: its import packages as one tree of blobs."""
+    """A distribution that was installed from a folder: its import package as one archive, named by digest."""
 
     name: str
     version: str
-    tree: str
+    archive: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +96,20 @@ def _snapshot(distribution: Distribution, folder: Path, blobs: Blobs) -> str:
     source = next((p for p in (folder / "src" / name, folder / name) if p.is_dir()), None)
     if source is None:
         source = Path(str(distribution.locate_file(name)))
-    with tempfile.TemporaryDirectory() as scratch:
-        copy = Path(scratch) / "packages"
-        shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-        return blobs.put_tree(copy).digest
+    return blobs.put_bytes(_archive(source, name))
+
+
+def _archive(source: Path, name: str) -> bytes:
+    """A zip of the folder whose bytes depend on names and contents only."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:
+        for file in sorted(source.rglob("*")):
+            if file.is_file() and "__pycache__" not in file.parts:
+                entry = zipfile.ZipInfo(
+                    f"{name}/{file.relative_to(source).as_posix()}", date_time=(1980, 1, 1, 0, 0, 0)
+                )
+                packed.writestr(entry, file.read_bytes())
+    return archive.getvalue()
 
 
 def _lock(pins: list[str], cache: Path) -> tuple[str, bool]:

@@ -82,7 +82,8 @@ def _tree_faults(tree: Tree, facts: Facts) -> list[str]:
         found += _unknown(name, "source", branch.source, facts.sources)
         found += _unknown(name, "aspect", branch.aspect, aspects)
         conditions += [*branch.when, *branch.given, *(c for group in branch.any for c in group)]
-        for tool in (tool for pick in branch.picks for tool in (pick.tool, *pick.beside)):
+        named = [tool for pick in branch.picks for tool in (pick.tool, *pick.beside)]
+        for tool in (*named, *([branch.refines] if branch.refines else [])):
             found += _unknown(name, "tool", tool, facts.tools)
     for condition in conditions:
         found += _unknown(name, "question", condition.key, facts.questions)

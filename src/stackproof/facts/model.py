@@ -150,6 +150,7 @@ class Branch:
 
     `kind`: "tree", "table" or "guide". `priority`: the stated priority that takes this branch first,
     whether or not `when` and `any` hold. `aspect`: the part of the role that it is about, "" for the whole.
+    `refines`: the tool of which the first pick is a form, and whose votes it takes over; "" for none.
     """
 
     kind: str
@@ -159,6 +160,7 @@ class Branch:
     picks: tuple[Pick, ...]
     aspect: str = ""
     priority: str = ""
+    refines: str = ""
     when: AllOf = ()
     any: tuple[AllOf, ...] = ()
     given: AllOf = ()

@@ -103,6 +103,7 @@ def read_branch(table: Table, aspect: str) -> Branch:
         picks=tuple(Pick(pick["tool"], tuple(pick.get("with", ()))) for pick in table["picks"]),
         aspect=table.get("aspect", aspect),
         priority=table.get("priority", ""),
+        refines=table.get("refines", ""),
         when=_all(table.get("when", ())),
         any=_groups(table.get("any", ())),
         given=_all(table.get("if", ())),

@@ -2,13 +2,16 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from itertools import islice
 
 from stackproof.ledger.records import ChainReport, canonical
+from stackproof.ledger.schema import LEDGER_SCHEMA
 from stackproof.store.instants import to_us
+from stackproof.store.schema import migrate
 
 GENESIS = "sha256:" + "0" * 64
 
@@ -62,9 +65,9 @@ def last_batch(connection: sqlite3.Connection) -> tuple[int, str]:
 
 def verify(connection: sqlite3.Connection, witnessed: str | None) -> ChainReport:
     """Recompute every digest from the rows. `witnessed`: a head seen earlier, that must be in the chain."""
-    (integrity,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-    if integrity != "ok":
-        return ChainReport(False, 0, None, f"the database file is damaged: {integrity}")
+    damage = _damage(connection)
+    if damage:
+        return ChainReport(False, 0, None, damage)
     rows: dict[str, Iterator[tuple[object, ...]]] = {kind: connection.execute(query) for kind, query in _ROWS.items()}
     following = dict.fromkeys(_ROWS, 1)
     previous, count, seen = GENESIS, 0, witnessed in (None, GENESIS)
@@ -105,6 +108,23 @@ def _fault(
     if content_digest(line(*row[1:]) for row in taken) != batch.content:
         return f"some of its {batch.kind} were changed"
     return ""
+
+
+def _damage(connection: sqlite3.Connection) -> str:
+    """What is wrong with the file or its tables, so that the rows cannot even be trusted to be found."""
+    (integrity,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if integrity != "ok":
+        return f"the database file is damaged: {integrity}"
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        migrate(fresh, [LEDGER_SCHEMA])
+        if _tables(fresh) != _tables(connection):
+            return "the ledger's tables are not as they were made"
+    return ""
+
+
+def _tables(connection: sqlite3.Connection) -> list[tuple[object, ...]]:
+    query = "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE tbl_name LIKE 'ledger_%' ORDER BY name"
+    return connection.execute(query).fetchall()
 
 
 def _batches(connection: sqlite3.Connection) -> Iterator[Batch]:

@@ -27,11 +27,15 @@ class Brought:
 
 
 class Datasets:
-    """Brings in each dataset at most once for each workspace."""
+    """Brings in each dataset at most once for each workspace, until `forget`."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._brought: dict[str, Brought] = {}
+        self._brought: dict[str, Brought] = workspace.brought
+
+    def forget(self) -> None:
+        """Look at the sources anew the next time."""
+        self._brought.clear()
 
     def bring_in(self, name: str) -> Brought:
         """Load, validate and snapshot a dataset, or read the version that the workspace pins.

@@ -53,17 +53,18 @@ class LiveStack:
     def __init__(self, stack: Stack, home: Path) -> None:
         self.stack = stack
         self._home = home
+        self._by = {filling.role: filling.by for filling in fillings(stack)}
         self._open: dict[tuple[str, str], Any] = {}
 
     def adapter(self, role: str, capability: str) -> Any:
         """The role's adapter if it has the capability, else the embedded one."""
-        chosen = self._adapter(role, _filling(role, self.stack).by)
+        chosen = self._adapter(role, self._by[role])
         return chosen if capability in chosen.capabilities else self._adapter(role, EMBEDDED)
 
     def health(self, role: str) -> Health:
         """The health of what fills the role; a tool that cannot be loaded is not healthy."""
         try:
-            health: Health = self._adapter(role, _filling(role, self.stack).by).health()
+            health: Health = self._adapter(role, self._by[role]).health()
         except (NotFound, RefusedInput) as problem:
             return Health(ok=False, version="", detail=str(problem))
         return health

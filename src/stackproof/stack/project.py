@@ -106,7 +106,7 @@ def load_project(path: Path) -> Project:
     Raises `NotFound` when there is none, `RefusedInput` when there are several, `Conflict` when
     the file declares no project.
     """
-    file = _project_file(path)
+    file = project_file(path)
     module_name = f"stackproof_project_{file.stem}"
     spec = importlib.util.spec_from_file_location(module_name, file)
     if spec is None or spec.loader is None:
@@ -125,7 +125,8 @@ def load_project(path: Path) -> Project:
     return projects[0]
 
 
-def _project_file(path: Path) -> Path:
+def project_file(path: Path) -> Path:
+    """The one file at or in `path` that declares a project. Raises `NotFound`, `RefusedInput`."""
     if path.is_file():
         return path.resolve()
     declared = [

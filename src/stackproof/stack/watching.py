@@ -96,8 +96,9 @@ class Watcher:
         alerts: list[Alert] = []
         predictions = self._workspace.ledger.predictions
         while rows := predictions.after(self.state.position, deployment_name=self._name, limit=BATCH):
-            alerts += self._observe([prediction for _, prediction in rows])
-            self.state = WatchState(rows[-1][0], self.state.rows + len(rows), self.state.alerts + len(alerts))
+            found = self._observe([prediction for _, prediction in rows])
+            alerts += found
+            self.state = WatchState(rows[-1][0], self.state.rows + len(rows), self.state.alerts + len(found))
             self._heartbeat()
             self._follow_model()
         return alerts

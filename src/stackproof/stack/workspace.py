@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from stackproof.envs.capture import Environment, capture_environment
+from stackproof.errors import Conflict
 from stackproof.ledger import Entity, Ledger
 from stackproof.roles.stack import Stack
 from stackproof.roles.versioning import DatasetVersion
@@ -16,7 +18,7 @@ from stackproof.stack.code import CodeState, capture_code
 from stackproof.stack.file import default_stack, read_stack
 from stackproof.stack.live import LiveStack
 from stackproof.stack.progress import Progress, silent
-from stackproof.stack.project import HOME, STACK_FILE, Project
+from stackproof.stack.project import HOME, STACK_FILE, Project, load_project, project_file
 from stackproof.store import Store
 
 HOME_VARIABLE = "STACKPROOF_HOME"
@@ -35,6 +37,8 @@ class Workspace:
     clock: Callable[[], datetime]
     progress: Progress
     pins: Mapping[str, DatasetVersion] = field(default_factory=dict)
+    brought: dict[str, Any] = field(default_factory=dict)
+    """The datasets that were brought in, by name; see `stack.data.Datasets`."""
 
     @cached_property
     def code(self) -> CodeState:
@@ -56,7 +60,7 @@ class Workspace:
             Entity(environment.id, "env", self.clock(), {
                 "digest": environment.digest, "python": environment.python, "system": environment.system,
                 "lock": lock, "hashed": environment.hashed,
-                "local": [[local.name, local.version, local.tree] for local in environment.local],
+                "local": [[local.name, local.version, local.archive] for local in environment.local],
             })
         )  # fmt: skip
         return environment
@@ -74,9 +78,32 @@ def home_of(project: Project) -> Path:
 
 
 def stack_of(project: Project) -> Stack:
-    """What stack.toml beside the project file says; all embedded when there is none."""
+    """What stack.toml beside the project file says; all embedded when there is none.
+
+    Raises `Conflict` when it names another project.
+    """
     file = project.folder / STACK_FILE
-    return read_stack(file) if file.exists() else default_stack(project.name)
+    if not file.exists():
+        return default_stack(project.name)
+    stack = read_stack(file)
+    if stack.project != project.name:
+        raise Conflict(
+            f"{STACK_FILE} and {project.file.name} name different projects",
+            got=f"{stack.project!r} and {project.name!r}",
+            next_command=f"set project = {project.name!r} in {STACK_FILE}",
+        )
+    return stack
+
+
+def find_project(path: Path) -> Project:
+    """The project at `path` without its declarations, so that its file need not be imported.
+
+    Enough for whatever only asks the ledger or serves. Loads the file where there is no stack.toml.
+    """
+    folder = path if path.is_dir() else path.parent
+    if not (folder / STACK_FILE).exists():
+        return load_project(path)
+    return Project(read_stack(folder / STACK_FILE).project, str(project_file(path)))
 
 
 def utc_now() -> datetime:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stackproof.errors import Conflict, StackproofError, StorageFailed
-from stackproof.store.failures import sqlite_errors
+from stackproof.store.failures import corrupted, sqlite_errors
 from stackproof.store.files import make_folders, sync_folder
 from stackproof.store.group_commit import Done, GroupCommit, Write, tell
 from stackproof.store.locking import WriterLock
@@ -57,9 +57,8 @@ class Database:
         self._queue = GroupCommit(self._commit, f"writer of {path.name}")
         try:
             with self._lock:
-                is_new = not path.exists()
                 self._writer = _connect(path)
-            if is_new:
+                # Before the first commit, because SQLite ignores it when its own sync of the folder fails.
                 sync_folder(path.parent)
         except BaseException:
             self._lock.close()
@@ -120,6 +119,11 @@ class Database:
             joined, self._thread.joined = self._thread.joined, []
             for done, own_error in joined:
                 tell(done, failure or own_error)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the current thread is inside `transaction`."""
+        return self._thread.depth > 0
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -299,6 +303,9 @@ def _connect(path: Path, *, query_only: bool = False) -> sqlite3.Connection:
         )
         try:
             _configure(connection, query_only=query_only)
+        except UnicodeDecodeError as error:  # SQLite's message quotes a damaged table definition
+            connection.close()
+            raise corrupted(str(path), error) from error
         except BaseException:
             connection.close()
             raise
@@ -319,6 +326,7 @@ def _configure(connection: sqlite3.Connection, *, query_only: bool) -> None:
     connection.execute("PRAGMA wal_autocheckpoint=0")
     connection.execute(f"PRAGMA journal_size_limit={CHECKPOINT_EVERY_BYTES}")
     connection.execute("PRAGMA cache_size=-16000")
+    connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # makes the log's file
     if query_only:
         connection.execute("PRAGMA query_only=ON")
 

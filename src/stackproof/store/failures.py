@@ -30,7 +30,8 @@ def _failed(where: str, detail: object) -> StorageFailed:
     )
 
 
-def _corrupted(where: str, detail: object) -> Corrupted:
+def corrupted(where: str, detail: object) -> Corrupted:
+    """A database whose bytes are not what SQLite wrote."""
     return Corrupted(
         f"The database {where} is damaged",
         got=detail,
@@ -53,8 +54,8 @@ _BY_CODE = {
     sqlite3.SQLITE_READONLY: _failed,
     sqlite3.SQLITE_CANTOPEN: _failed,
     sqlite3.SQLITE_PERM: _failed,
-    sqlite3.SQLITE_CORRUPT: _corrupted,
-    sqlite3.SQLITE_NOTADB: _corrupted,
+    sqlite3.SQLITE_CORRUPT: corrupted,
+    sqlite3.SQLITE_NOTADB: corrupted,
     sqlite3.SQLITE_BUSY: _busy,
     sqlite3.SQLITE_LOCKED: _busy,
     sqlite3.SQLITE_PROTOCOL: _busy,
@@ -66,7 +67,7 @@ def of_sqlite(error: sqlite3.Error, path: Path) -> StackproofError | None:
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         undecodable = "Could not decode to UTF-8" in str(error)
-        return _corrupted(str(path), error) if undecodable else None
+        return corrupted(str(path), error) if undecodable else None
     make = _BY_CODE.get(code & _PRIMARY_CODE)
     detail = f"{getattr(error, 'sqlite_errorname', code)}: {error}"
     return make(str(path), detail) if make else None

@@ -115,22 +115,21 @@ class GroupCommit:
                     self._work.wait()
                 if not self._waiting:
                     return
-                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), WRITES_PER_COMMIT))]
-            self._commit_batch(batch)
+            self._commit_batch()
             with self._state:
                 if self._full is not None:
                     if self._closing:
                         return
                     self._work.wait(RETRY_WHEN_FULL_S)
 
-    def _commit_batch(self, batch: Sequence[_Waiting]) -> None:
+    def _commit_batch(self) -> None:
+        batch: list[_Waiting] = []
         full: StorageFull | None = None
         try:
             errors = self._attempt(batch)
-        except StorageFull as no_room:
-            full = no_room
-            errors = [no_room] * len(batch)
         except (StackproofError, sqlite3.Error) as failure:
+            full = failure if isinstance(failure, StorageFull) else None
+            batch = batch or self._take()
             errors = [failure] * len(batch)
         settled = list(zip(batch, errors, strict=True))
         self._settle(settled, full)
@@ -138,14 +137,18 @@ class GroupCommit:
             if waiting.done is not None:
                 tell(waiting.done, error)
 
-    def _attempt(self, batch: Sequence[_Waiting]) -> list[BaseException | None]:
-        """All together; and when one of them raises, all again, each in a savepoint of its own."""
+    def _attempt(self, batch: list[_Waiting]) -> list[BaseException | None]:
+        """All together; and when one of them raises, all again, each in a savepoint of its own.
+
+        The batch is filled once the lock is held, so that it has what came while waiting for it.
+        """
         try:
             with self._commit() as connection:
+                batch += self._take()
                 for waiting in batch:
                     waiting.write(connection)
         except StackproofError as error:
-            if isinstance(error, StorageFull):
+            if isinstance(error, StorageFull) or not batch:
                 raise
         except Exception as error:  # noqa: BLE001  # a caller's code; found again, and kept, just below
             _log.debug("An enqueued write raised: %r", error)
@@ -153,6 +156,10 @@ class GroupCommit:
             return [None] * len(batch)
         with self._commit() as connection:
             return [_run_isolated(connection, waiting.write) for waiting in batch]
+
+    def _take(self) -> list[_Waiting]:
+        with self._state:
+            return [self._waiting.popleft() for _ in range(min(len(self._waiting), WRITES_PER_COMMIT))]
 
     def _settle(self, settled: Sequence[tuple[_Waiting, BaseException | None]], full: StorageFull | None) -> None:
         silent = [(waiting, error) for waiting, error in settled if waiting.done is None]

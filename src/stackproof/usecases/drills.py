@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BATCH = 10
 REPLAY_BATCH = 100
 LIMIT = 3000
+UNIT_CHANGE = "unit change"
 WATCH_TIMEOUT_S = 120.0
 
 
@@ -72,7 +73,7 @@ def unit_change(
     alerts = _alert_ids(workspace, deployment) - before
     to_alert = min((_predictions_to(workspace, alert, ids) for alert in alerts), default=None)
     seconds = None if to_alert is None else to_alert / per_second
-    return _record(workspace, deployment, "unit change", ids, to_alert, seconds, alerts)
+    return _record(workspace, deployment, UNIT_CHANGE, ids, to_alert, seconds, alerts)
 
 
 def replay_in_order(

@@ -315,7 +315,7 @@ class _Thread:
     def _notice(self, client: Client, tell: _Told) -> None:
         """A control stream like the reference; then the weather arrives in meters per second."""
         per_second = (
-            read_answers(self._story.folder / "answers.toml").value("use_case.predictions_per_day") / SECONDS_PER_DAY
+            read_answers(self._story.folder / "answers.toml").number("use_case.predictions_per_day") / SECONDS_PER_DAY
         )
         rows = self._asked(_between(self._flights(), "2013-01-01", "2013-04-01"))
         drawn = rows.sample(2 * CONTROL_ROWS, seed=2013, shuffle=True)

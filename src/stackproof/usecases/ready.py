@@ -9,6 +9,7 @@ from typing import Any
 from stackproof.errors import Conflict, NotFound
 from stackproof.ledger import Entity
 from stackproof.stack.workspace import Workspace
+from stackproof.usecases.drills import UNIT_CHANGE
 from stackproof.usecases.reproduce import reproduce
 from stackproof.usecases.trace import latest_prediction, trace
 
@@ -134,12 +135,16 @@ def _coverage(workspace: Workspace, name: str) -> tuple[bool, str, str]:
 
 
 def _timely_alert(workspace: Workspace) -> Entity | None:
-    """The newest alert that was raised within five minutes of the first prediction of the rows that it rests on."""
-    for alert in workspace.ledger.find("alert", limit=200):
-        if _seconds_to_alert(workspace, alert) <= NOTICE_WITHIN_S:
-            found: Entity = alert
-            return found
-    return None
+    """An alert raised within five minutes of the first prediction that it rests on: a drill's, else the newest."""
+    drilled = [
+        link.target
+        for drill in workspace.ledger.find("drill", where={"name": UNIT_CHANGE}, limit=1)
+        for link in workspace.ledger.links_from(drill.id)
+    ]
+    candidates = [workspace.ledger.get(identifier) for identifier in drilled]
+    candidates += workspace.ledger.find("alert", limit=200)
+    timely = (alert for alert in candidates if _seconds_to_alert(workspace, alert) <= NOTICE_WITHIN_S)
+    return next(timely, None)
 
 
 def _seconds_to_alert(workspace: Workspace, alert: Entity) -> float:

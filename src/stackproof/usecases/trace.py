@@ -137,27 +137,20 @@ def _model(workspace: Workspace, model_id: str) -> Verified:
 
 
 def _inputs_of(workspace: Workspace, run: Entity) -> list[Verified]:
-    """Code, environment, feature views and dataset versions that the run used."""
-    facts: Any = run.attributes
-    snapshots = workspace.live.adapter("versioning", "snapshot")
-    used = [link.target for link in workspace.ledger.links_from(run.id)]
-    pieces = []
-    for identifier in used:
-        kind = identifier.partition(":")[0]
-        if kind == "code":
-            pieces.append(_verified("code", identifier, partial(_tree, workspace, facts["code"])))
-        elif kind == "env":
-            lock: Any = workspace.ledger.get(identifier).attributes["lock"]
-            pieces.append(_verified("environment", identifier, partial(_lock_detail, workspace, lock)))
-        elif kind == "features":
-            pieces.append(
-                _entity(workspace, "feature view", identifier, lambda e: str(e.attributes["digest"])[:19] + "…")
-            )
-        elif kind == "data":
-            name = identifier.partition(":")[2].partition("@")[0]
-            digest = facts["datasets"][name]
-            pieces.append(_verified("dataset version", identifier, partial(_restore, snapshots, name, digest)))
-    return pieces
+    """Code, environment, feature views and dataset versions behind the run, the sources of each dataset too."""
+    behind = workspace.ledger.lineage(run.id).entities
+    checks: dict[str, tuple[str, Callable[[Workspace, Entity], str]]] = {
+        "code": ("code", _code_detail),
+        "env": ("environment", _lock_detail),
+        "features": ("feature view", _definition_detail),
+        "data": ("dataset version", _dataset_detail),
+    }
+    return [
+        _verified(checks[entity.kind][0], entity.id, partial(checks[entity.kind][1], workspace, entity))
+        for kind in checks
+        for entity in behind
+        if entity.kind == kind
+    ]
 
 
 def _tables_of(workspace: Workspace, run: Entity) -> list[Verified]:
@@ -185,26 +178,35 @@ def _rows(workspace: Workspace, digest: str) -> int:
     return int(read_table(workspace.store.blobs.path(digest)).height)
 
 
-def _tree(workspace: Workspace, digest: str) -> str:
+def _code_detail(workspace: Workspace, entity: Entity) -> str:
+    digest: Any = entity.attributes["digest"]
     tree = workspace.store.blobs.tree(digest)
     for file in tree.files:
         workspace.store.blobs.read(file.digest)
-    return f"{len(tree.files)} files, {digest[:19]}…"
+    commit = entity.attributes.get("commit")
+    return f"{len(tree.files)} files, {digest[:19]}…" + (f", git {str(commit)[:12]}" if commit else "")
 
 
-def _lock_detail(workspace: Workspace, lock: str) -> str:
+def _lock_detail(workspace: Workspace, entity: Entity) -> str:
+    lock: Any = entity.attributes["lock"]
     lines = workspace.store.blobs.read(lock).decode().splitlines()
     return f"{sum('==' in line for line in lines)} distributions with hashes"
 
 
+def _definition_detail(workspace: Workspace, entity: Entity) -> str:
+    return str(entity.attributes["digest"])[:19] + "…"
+
+
+def _dataset_detail(workspace: Workspace, entity: Entity) -> str:
+    facts: Any = entity.attributes
+    snapshots = workspace.live.adapter("versioning", "snapshot")
+    with tempfile.TemporaryDirectory() as scratch:
+        file = snapshots.restore(facts["name"], facts["digest"], Path(scratch) / "data.parquet")
+        return f"{facts['rows']:,} rows, {file.stat().st_size:,} bytes"
+
+
 def _rows_detail(workspace: Workspace, digest: str) -> str:
     return f"{_rows(workspace, digest):,} rows, {digest[:19]}…"
-
-
-def _restore(snapshots: Any, name: str, digest: str) -> str:
-    with tempfile.TemporaryDirectory() as scratch:
-        file = snapshots.restore(name, digest, Path(scratch) / "data.parquet")
-        return f"{file.stat().st_size:,} bytes, {digest[:19]}…"
 
 
 def _chain(workspace: Workspace) -> Verified:

@@ -14,7 +14,6 @@ import polars as pl
 import stackproof as sp
 
 project = sp.Project("tiny", __file__)
-CALLS = []
 
 
 @project.dataset(expect=[sp.Unique(columns=("id",)), sp.Between(column="x", low=0, severity=sp.Severity.WARNING)])
@@ -24,14 +23,12 @@ def rows() -> pl.DataFrame:
 
 @project.step
 def doubled(rows: pl.DataFrame, run: sp.Run, *, factor: float = 2.0) -> pl.DataFrame:
-    CALLS.append("doubled")
     run.log_metrics({"factor": factor, "odd": float("nan")})
     return rows.with_columns(pl.col("x") * factor)
 
 
 @project.step
 def summed(doubled: pl.DataFrame, run: sp.Run, *, fail: bool = False) -> dict[str, float]:
-    CALLS.append("summed")
     if fail:
         raise ZeroDivisionError("on purpose")
     run.log_curve("line", [0, 1], [1, 0], x_label="x", y_label="y")
@@ -40,7 +37,6 @@ def summed(doubled: pl.DataFrame, run: sp.Run, *, fail: bool = False) -> dict[st
 
 @project.step
 def modelled(summed: dict[str, float], doubled: pl.DataFrame, run: sp.Run) -> sp.Model:
-    CALLS.append("modelled")
     def save(path: str) -> None:
         with open(path, "w") as file:
             file.write(str(summed["sum"]))

@@ -174,8 +174,8 @@ def test_a_dataset_that_is_no_good_is_one_clear_error(open_project: Open, folder
 def test_a_killed_run_is_marked_killed_and_what_it_finished_is_not_done_again(open_project: Open, folder: Path) -> None:
     edit(
         folder,
-        'CALLS.append("summed")',
-        'import os, signal, time\n    os.path.exists("stop") or os.kill(os.getpid(), signal.SIGKILL)',
+        "    if fail:",
+        '    import os, signal\n    os.path.exists("stop") or os.kill(os.getpid(), signal.SIGKILL)\n    if fail:',
     )
     script = textwrap.dedent(
         """

@@ -10,15 +10,17 @@ from datetime import timedelta
 
 import polars as pl
 
-from stackproof.roles.features import Aggregate, Feature, FeatureView
+from stackproof.adapters.features.windows import AT, ROW, SEEN, last_of_each, rolled, value_name
+from stackproof.roles.features import FeatureView
 
 MICROSECOND = timedelta(microseconds=1)
-AT, SEEN, ROW = "at", "seen", "row"
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """`index`: the keys (`key_0`, ...), `at` (from when on), `row` (where in `values`); sorted, no two alike.
+    """`index`: the keys (`key_0`, ...), `at` (from when on), `row` (where in `values`), each entity by `at`.
+
+    Of rows that agree in keys and `at` the last counts.
 
     `values`: the features by name. `seen`: the instant of the latest source row used, by the same row
     numbers; null when a window is empty. `rows`: source rows with a key and an instant.
@@ -52,7 +54,13 @@ def changes_of(view: FeatureView, source: pl.DataFrame) -> Changes:
     known = _known(view, source)
     watermark = known.get_column(AT).max()
     assert watermark is None or isinstance(watermark, int)
-    index, values, seen = _plain(view, source, known) if view.window is None else _windowed(view, source, known)
+    if view.window is None:
+        index, values, seen = _plain(view, source, known)
+    else:
+        keys = key_names(view)
+        changed = rolled(view.features, micros(view.window), keys, source, known).with_row_index(ROW)
+        index, seen = changed.select(*keys, AT, ROW), changed.get_column(SEEN)
+        values = changed.select(pl.col(value_name(n)).alias(f.name) for n, f in enumerate(view.features))
     return Changes(index, values, seen, known.height, watermark)
 
 
@@ -72,66 +80,15 @@ def _key(column: str, dtype: pl.DataType) -> pl.Expr:
 def _plain(
     view: FeatureView, source: pl.DataFrame, known: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.Series]:
-    order = [*key_names(view), AT]
-    index = _last_of_each(known.sort(order, maintain_order=True), order)
+    index = known.sort(AT, maintain_order=True)
     values = source.select(pl.col(feature.column).alias(feature.name) for feature in view.features)
     seen = source.select(instants(view.known_at, source.schema[view.known_at]).alias(SEEN)).to_series()
     return index, values, seen
 
 
-def _last_of_each(ordered: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
-    """Of neighbours that agree in `columns`, the last."""
-    if ordered.height < 2:
-        return ordered
-    differs = pl.any_horizontal(pl.col(column) != pl.col(column).shift(-1) for column in columns)
-    return ordered.filter(differs.fill_null(value=True))
-
-
-def _windowed(
-    view: FeatureView, source: pl.DataFrame, known: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.Series]:
-    assert view.window is not None
-    keys, span = key_names(view), micros(view.window)
-    inputs = {column: f"in_{n}" for n, column in enumerate(dict.fromkeys(f.column for f in view.features))}
-    measured = source.select(_countable(column, source.schema[column]).alias(name) for column, name in inputs.items())
-    entering = known.select(*keys, AT, pl.col(AT).alias(SEEN)).hstack(measured[known.get_column(ROW)])
-    leaving = known.select(*keys, pl.col(AT) + span).unique()
-    timeline = pl.concat([entering, leaving], how="diagonal").sort(*keys, AT)
-    rolled = timeline.rolling(AT, period=f"{span}i", closed="right", group_by=keys).agg(
-        pl.col(SEEN).max(),
-        *(
-            _aggregated(feature, pl.col(inputs[feature.column])).alias(f"out_{n}")
-            for n, feature in enumerate(view.features)
-        ),
-    )
-    changed = _last_of_each(rolled.sort(*keys, AT), [*keys, AT]).with_row_index(ROW)
-    values = changed.select(pl.col(f"out_{n}").alias(feature.name) for n, feature in enumerate(view.features))
-    return changed.select(*keys, AT, ROW), values, changed.get_column(SEEN)
-
-
-def _countable(column: str, dtype: pl.DataType) -> pl.Expr:
-    """NaN is missing in an aggregate; small integers and booleans get room to be summed."""
-    value = pl.col(column)
-    if dtype.is_float():
-        return value.cast(pl.Float64).fill_nan(None)
-    if isinstance(dtype, pl.Decimal | pl.Null):
-        return value.cast(pl.Float64)
-    if isinstance(dtype, pl.Boolean) or (dtype.is_integer() and not isinstance(dtype, pl.UInt64)):
-        return value.cast(pl.Int64)
-    return value
-
-
-def _aggregated(feature: Feature, value: pl.Expr) -> pl.Expr:
-    match feature.aggregate:
-        case Aggregate.MEAN:
-            return value.mean()
-        case Aggregate.SUM:
-            return value.sum()
-        case Aggregate.COUNT:
-            return value.count().cast(pl.Int64)
-        case Aggregate.MIN:
-            return value.min()
-        case Aggregate.MAX:
-            return value.max()
-        case None:
-            raise AssertionError("a windowed view was checked to hold aggregates only")
+def by_entity(view: FeatureView, changes: Changes) -> pl.DataFrame:
+    """The index sorted by keys and `at`, no two rows alike in these."""
+    if view.window is not None:
+        return changes.index
+    order = [*key_names(view), AT]
+    return last_of_each(changes.index.sort(order, maintain_order=True), order)

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from stackproof.adapters.features.changes import AT, SEEN, Changes, key_names, micros
+from stackproof.adapters.features.changes import Changes, by_entity, key_names, micros
 from stackproof.adapters.features.definitions import key_kind
+from stackproof.adapters.features.windows import AT, ROW, SEEN, ZERO_WHEN_EMPTY, value_name
 from stackproof.errors import InvalidTable, RefusedInput
-from stackproof.roles.features import Aggregate, FeatureRow, FeatureView, LookupRequest, Value
+from stackproof.roles.features import FeatureRow, FeatureView, LookupRequest, Value
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-ZERO_WHEN_EMPTY = (Aggregate.COUNT, Aggregate.SUM)
 _KEY_TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int, np.integer),
@@ -36,10 +36,11 @@ def columnar(view: FeatureView, changes: Changes) -> pl.DataFrame:
 
     Raises `InvalidTable` for a feature whose type has no online value.
     """
-    row = changes.index.get_column("row")
+    index = by_entity(view, changes)
+    row = index.get_column(ROW)
     served = [_served(view, series) for series in changes.values]
-    values = pl.DataFrame({f"value_{n}": series.gather(row) for n, series in enumerate(served)})
-    keys_and_at = changes.index.select(*key_names(view), AT)
+    values = pl.DataFrame({value_name(n): series.gather(row) for n, series in enumerate(served)})
+    keys_and_at = index.select(*key_names(view), AT)
     return keys_and_at.with_columns(changes.seen.gather(row).alias(SEEN)).hstack(values)
 
 
@@ -62,7 +63,7 @@ class _WithGaps:
     __slots__ = ("_there", "_values")
 
     def __init__(self, series: pl.Series) -> None:
-        self._there = memoryview(series.is_not_null().to_numpy())
+        self._there = series.is_not_null().to_numpy().data
         self._values = _readable(series.fill_null(strategy="zero"))
 
     def __getitem__(self, row: int) -> Value:
@@ -77,7 +78,7 @@ def _readable(series: pl.Series) -> Any:
         return series.to_list()
     if series.null_count():
         return _WithGaps(series)
-    return memoryview(np.ascontiguousarray(series.to_numpy()))
+    return np.ascontiguousarray(series.to_numpy()).data
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class ViewIndex:
         self._at = _readable(table.get_column(AT))
         self._seen = _readable(table.get_column(SEEN))
         self._columns = [
-            (feature.name, _readable(table.get_column(f"value_{n}"))) for n, feature in enumerate(view.features)
+            (feature.name, _readable(table.get_column(value_name(n)))) for n, feature in enumerate(view.features)
         ]
         self._nothing: dict[str, Value] = dict.fromkeys(feature.name for feature in view.features)
         self._empty = self._nothing | {f.name: 0 for f in view.features if f.aggregate in ZERO_WHEN_EMPTY}

@@ -6,12 +6,12 @@ from itertools import chain
 import numpy as np
 import polars as pl
 
-from stackproof.adapters.features.changes import AT, ROW, Changes, instants, key_names, micros
+from stackproof.adapters.features.changes import Changes, instants, key_names, micros
 from stackproof.adapters.features.definitions import key_kind
-from stackproof.roles.features import Aggregate, FeatureView
+from stackproof.adapters.features.windows import AT, ROW, ZERO_WHEN_EMPTY
+from stackproof.roles.features import FeatureView
 
 POSITION = "position"
-ZERO_WHEN_EMPTY = (Aggregate.COUNT, Aggregate.SUM)
 
 
 def join(rows: pl.DataFrame, views: Sequence[tuple[FeatureView, Changes]], as_of: str) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """The values of one named column: checked against its datatype, and turned into the model's numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -67,14 +68,15 @@ READERS: Mapping[str, Callable[[str, Sequence[Any]], Sequence[Value]]] = {
 }
 
 
-def reader_for(datatype: object, spec_type: str | None) -> Callable[[str, Sequence[Any]], Sequence[Value]] | None:
+@lru_cache(maxsize=128)
+def reader_for(datatype: str, spec_type: str | None) -> Callable[[str, Sequence[Any]], Sequence[Value]] | None:
     """The reader for data stated as `datatype` into an input of `spec_type` (None: any); None when they don't fit."""
     if datatype in NUMBER_TYPES and spec_type in ("FP64", "INT64", None):
         stated = "INT64" if datatype in INTEGER_TYPES else "FP64"
         if spec_type == "FP64" and stated == "INT64":
             return _whole_floats
         return READERS[spec_type or stated]
-    return READERS[str(datatype)] if datatype in ("BOOL", "BYTES") and spec_type in (datatype, None) else None
+    return READERS[datatype] if datatype in ("BOOL", "BYTES") and spec_type in (datatype, None) else None
 
 
 def _whole_floats(name: str, values: Sequence[Any]) -> Sequence[Value]:

@@ -5,6 +5,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import ClassVar
@@ -12,6 +13,7 @@ from typing import ClassVar
 from stackproof.adapters.serving.application import Application
 from stackproof.adapters.serving.deployment import bring_live
 from stackproof.adapters.serving.doorkeeper import LOOPBACK
+from stackproof.adapters.serving.imports import lean_imports
 from stackproof.adapters.serving.inference import Inference, Limits, Sources
 from stackproof.adapters.serving.listening import HttpServer, bind
 from stackproof.errors import RefusedInput
@@ -66,7 +68,10 @@ class EmbeddedServer:
     ) -> None:
         """See `ModelServer.run`. Also returns after `close`."""
         limits, hosts = self._limits(), self._hosts(host)
-        live = bring_live(deployment)
+        # In the main thread, the process does nothing else until it is told to stop.
+        owns_process = threading.current_thread() is threading.main_thread()
+        with lean_imports() if owns_process else nullcontext():
+            live = bring_live(deployment)
         inference = Inference(live, features, log, limits, _sources())
         application = Application(inference, hosts, version("stackproof"))
         try:

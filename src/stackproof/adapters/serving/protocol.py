@@ -70,6 +70,7 @@ class RequestReader:
                 "The request has no inputs", got=shown(tensors), allowed="inputs: a list of at least one tensor"
             )
         rows = self._rows(tensors[0])
+        shapes = ([rows], [rows, 1])
         columns: dict[str, Sequence[Value]] = {}
         keys: dict[str, Sequence[Value]] = {}
         for tensor in tensors:
@@ -77,7 +78,7 @@ class RequestReader:
             if name in columns or name in keys:
                 raise RefusedInput(f"The input {shown(name)} is given twice", allowed="each input once")
             spec = self._specs.get(name)
-            (columns if spec else keys)[name] = _values(tensor, name, spec, rows)
+            (columns if spec else keys)[name] = _values(tensor, name, spec, shapes)
         stated = keys.pop(EVENT_TIME, None) if EVENT_TIME not in self._keys else None
         return InferRequest(
             id=parsed.id,
@@ -149,9 +150,12 @@ def _check_names(what: str, found: Mapping[str, Any], known: frozenset[str]) -> 
         raise RefusedInput(f"{what}{did_you_mean(name[:80], known)}", got=shown(name), allowed=", ".join(sorted(known)))
 
 
-def _values(tensor: Mapping[str, Any], name: str, spec: TensorSpec | None, rows: int) -> Sequence[Value]:
+def _values(
+    tensor: Mapping[str, Any], name: str, spec: TensorSpec | None, shapes: tuple[list[int], list[int]]
+) -> Sequence[Value]:
     shape, data, datatype = tensor.get("shape"), tensor.get("data"), tensor.get("datatype")
-    if type(shape) is not list or shape not in ([rows], [rows, 1]) or set(map(type, shape)) != {int}:
+    rows = shapes[0][0]
+    if shape not in shapes or type(shape[0]) is not int or type(shape[-1]) is not int:  # 1 == 1.0 == True
         raise _wrong_shape(name, shape, f"[{rows}] or [{rows}, 1], as all inputs have the same rows")
     if type(data) is not list:
         raise RefusedInput(f"The input {shown(name)} has no data", got=shown(data), allowed="data: an array")

@@ -7,16 +7,12 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from stackproof.adapters.serving.imports import lean_imports
 from stackproof.adapters.serving.packages import CLEANLY_REFUSED, load
 from stackproof.errors import StackproofError
 
-_NOT_NEEDED_BY_XGBOOST = ("pandas", "sklearn")
-"""xgboost imports these where they are installed, which takes three times as long as the trial."""
-
 
 def main(folders: Iterable[Path]) -> int:
-    for name in _NOT_NEEDED_BY_XGBOOST:
-        sys.modules[name] = None  # type: ignore[assignment]  # Python's own way to say: not installed
     for folder in folders:
         try:
             load(folder)
@@ -28,4 +24,5 @@ def main(folders: Iterable[Path]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(map(Path, sys.argv[1:])))
+    with lean_imports():
+        sys.exit(main(map(Path, sys.argv[1:])))

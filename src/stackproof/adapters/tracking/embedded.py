@@ -1,6 +1,7 @@
 """Tracking and registry in the embedded store: no server, many processes, durable."""
 
 import sqlite3
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from stackproof.adapters.tracking import models, runs
-from stackproof.adapters.tracking.metrics import by_name, read_points, write_points
+from stackproof.adapters.tracking.metrics import Unwritten, by_name, read_points, write_points
 from stackproof.adapters.tracking.schema import TRACKING_SCHEMA
 from stackproof.adapters.tracking.texts import checked_name, checked_relative, checked_run_id, checked_text
 from stackproof.errors import Conflict, Corrupted, NotFound, RefusedInput, StackproofError
@@ -35,6 +36,8 @@ class EmbeddedTracking:
         self._database = self._store.database
         self._clock = clock
         self._running: set[str] = set()
+        self._accepting = threading.Lock()
+        self._unwritten: Unwritten | None = None
 
     def health(self) -> Health:
         """Reads once."""
@@ -102,7 +105,19 @@ class EmbeddedTracking:
             with self._database.read() as connection:
                 runs.writable(connection, run_id)
             self._running.add(run_id)
-        self._database.enqueue(lambda connection: write_points(connection, runs.writable(connection, run_id), points))
+        if self._database.in_transaction:
+            self._enqueue(Unwritten(run_id, points))
+            return
+        with self._accepting:
+            if self._unwritten is None or not self._unwritten.add(run_id, points):
+                unwritten = Unwritten(run_id, points)
+                self._enqueue(unwritten)
+                self._unwritten = unwritten
+
+    def _enqueue(self, unwritten: Unwritten) -> None:
+        self._database.enqueue(
+            lambda connection: write_points(connection, runs.writable(connection, unwritten.run_id), unwritten.take())
+        )
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """See `RunWriter.set_tags`."""

@@ -3,6 +3,7 @@
 import json
 import math
 import sqlite3
+import threading
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
@@ -26,6 +27,31 @@ def by_name(metrics: Iterable[Metric]) -> Points:
         point = (int(metric.step), None if math.isnan(value) else value, to_us(metric.at))
         points.setdefault(metric.name, []).append(point)
     return points
+
+
+class Unwritten:
+    """Points of one run that were accepted and not yet written: calls that come fast become one write."""
+
+    def __init__(self, run_id: str, points: Points) -> None:
+        self.run_id = run_id
+        self._points = points
+        self._lock = threading.Lock()
+        self._taken = False
+
+    def add(self, run_id: str, points: Points) -> bool:
+        """Take more points along. False when it is too late, or for another run."""
+        with self._lock:
+            if self._taken or run_id != self.run_id:
+                return False
+            for name, some in points.items():
+                self._points.setdefault(name, []).extend(some)
+            return True
+
+    def take(self) -> Points:
+        """All points, to be written now; later ones are refused from here on."""
+        with self._lock:
+            self._taken = True
+            return self._points
 
 
 def write_points(connection: sqlite3.Connection, run: int, points: Points) -> None:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from stackproof.roles.features import Value
 from stackproof.usecases.report_page.numbers import figure, nice_step, percent, tick_label, ticks
@@ -21,6 +21,7 @@ FONT = 12.0
 WIDTH = 340.0
 _LEFT, _RIGHT, _BOTTOM = 46.0, 12.0, 40.0
 _MOST_CATEGORIES = 8
+_LARGEST = 1e100
 _OTHER = "others"
 _MISSING = "missing"
 
@@ -53,7 +54,14 @@ class Frame:
         )
 
     def places(self, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-        return [self.place(x, y) for x, y in points]
+        """Where the points lie; one that cannot be drawn is NaN, which breaks a line."""
+        nowhere = (math.nan, math.nan)
+        return [self.place(x, y) if is_drawable(x) and is_drawable(y) else nowhere for x, y in points]
+
+
+def is_drawable(value: object) -> TypeGuard[int | float]:
+    """Whether a value is a number that an axis can hold: finite, and not so large that a range overflows."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def line_chart(
@@ -68,7 +76,7 @@ def line_chart(
     y_range: tuple[float, float] | None = None,
 ) -> "Markup":
     """Lines over common axes; the ranges are those of the values when not given."""
-    every = [point for one in series for point in one.points if all(map(math.isfinite, point))]
+    every = [point for one in series for point in one.points if all(map(is_drawable, point))]
     drawing = Drawing(key, WIDTH, 260, title, description)
     frame = Frame(
         _LEFT, 24, WIDTH - _LEFT - _RIGHT, 260 - 24 - _BOTTOM,
@@ -87,10 +95,16 @@ def line_chart(
 def _span(values: Sequence[float], *, padding: float = 0.0) -> tuple[float, float]:
     """The range of the values, never empty."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    if low == high:
-        low, high = low - 0.5, high + 0.5
+    if high - low <= _resolution(low, high):
+        room = max(0.5, 2 * _resolution(low, high))
+        low, high = low - room, high + room
     room = (high - low) * padding
     return low - room, high + room
+
+
+def _resolution(low: float, high: float) -> float:
+    """The smallest difference between such values that is worth an axis."""
+    return 1e-9 * max(abs(low), abs(high))
 
 
 def _draw_axes(drawing: Drawing, frame: Frame, x_label: str, y_label: str, *, wanted: int = 5) -> None:
@@ -125,11 +139,7 @@ def _draw_x_axis(drawing: Drawing, frame: Frame, wanted: int = 5) -> None:
 
 def numbers_of(values: Sequence[Value]) -> list[float]:
     """The values that are finite numbers, in their order."""
-    return [
-        float(value)
-        for value in values
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    ]
+    return [float(value) for value in values if is_drawable(value)]
 
 
 def is_numeric(values: Sequence[Value]) -> bool:
@@ -138,12 +148,13 @@ def is_numeric(values: Sequence[Value]) -> bool:
     return bool(there) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in there)
 
 
-def bins_of(values: Sequence[float], wanted: int = 20) -> list[float]:
+def bins_of(values: Sequence[float], wanted: int = 28) -> list[float]:
     """The edges of bins of one round width that cover all values: between 2 and about 2.5 x `wanted` edges."""
     low, high = min(values), max(values)
-    step = nice_step((high - low) / wanted)
+    step = nice_step((high - low) / wanted) if high - low > _resolution(low, high) else 1.0
+    step = max(step, nice_step(_resolution(low, high)) if _resolution(low, high) else 0.0)
     first, last = math.floor(low / step), math.floor(high / step) + 1
-    return [round(edge * step, 12) for edge in range(first, last + 1)]
+    return [edge * step for edge in range(first, last + 1)]
 
 
 def shares_in(values: Sequence[float], edges: Sequence[float]) -> list[float]:
@@ -169,7 +180,7 @@ def histogram_pair(
     edges = bins_of([*parts[0], *parts[1]] or [0.0])
     shares = [shares_in(part, edges) for part in parts]
     highest = max(*shares[0], *shares[1], 0.01) * 1.08
-    drawing = Drawing(key, WIDTH, 380, f"{feature} before and after the change", _compared(labels, parts))
+    drawing = Drawing(key, WIDTH, 366, f"{feature} before and after the change", _compared(labels, parts))
     for place, style in enumerate(("a", "b")):
         top = 30 + place * 172
         frame = Frame(_LEFT, top, WIDTH - _LEFT - _RIGHT, 118, (edges[0], edges[-1]), (0, highest))
@@ -178,7 +189,7 @@ def histogram_pair(
         _draw_x_axis(drawing, frame)
         drawing.text(8, top - 12, _panel_label(labels[place], (before, after)[place]), "panel-label")
         _draw_median(drawing, frame, parts[place], style)
-    drawing.text(_LEFT + (WIDTH - _LEFT - _RIGHT) / 2, 374, feature, "axis-label", "middle")
+    drawing.text(_LEFT + (WIDTH - _LEFT - _RIGHT) / 2, 356, feature, "axis-label", "middle")
     return drawing.markup()
 
 
@@ -272,36 +283,33 @@ def strip_chart(
     Of the values before the change the last ones are shown, about twice as many as after it. The
     line is the median of 25 values. Missing values are left out.
     """
-    shown = list(before)[-max(150, min(2 * len(after), 1200)) :]
-    values = [*shown, *after]
-    points = [
-        (float(place - len(shown)), float(value) if _is_number(value) else math.nan)
-        for place, value in enumerate(values)
-    ]
-    there = [point for point in points if math.isfinite(point[1])]
-    drawing = Drawing(key, width, height, f"{feature} over the predictions", _strip_text(len(shown), len(after), to_alert))
+    shown = min(len(before), max(150, min(2 * len(after), 1200)))
+    parts = {"a": _in_order(before, -len(before)), "b": _in_order(after, 0)}
+    medians = {style: running_median(points) for style, points in parts.items()}
+    parts, medians = ({s: [p for p in ps if p[0] >= -shown] for s, ps in by.items()} for by in (parts, medians))
+    drawing = Drawing(key, width, height, f"{feature} over the predictions", _strip_text(shown, len(after), to_alert))
     frame = Frame(
-        _LEFT, 48, width - _LEFT - _RIGHT, height - 48 - _BOTTOM,
-        (-len(shown), max(len(after), 1)), _span([y for _, y in there], padding=0.05),
+        _LEFT, 64, width - _LEFT - _RIGHT, height - 64 - _BOTTOM,
+        (-shown, max(len(after), 1)), _span([y for points in parts.values() for _, y in points], padding=0.05),
     )  # fmt: skip
     _draw_marks(drawing, frame, to_alert)
     _draw_axes(drawing, frame, "predictions since the change", feature, wanted=6 if width > WIDTH else 4)
-    for style, part in (("a", [p for p in there if p[0] < 0]), ("b", [p for p in there if p[0] >= 0])):
-        drawing.dots(frame.places(part), f"dots faint {style}")
-        drawing.polyline(frame.places(running_median(part)), f"line {style}")
+    for style, points in parts.items():
+        drawing.dots(frame.places(points), f"dots faint {style}")
+        drawing.polyline(frame.places(medians[style]), f"line {style}")
     return drawing.markup()
+
+
+def _in_order(values: Sequence[Value], first: int) -> list[tuple[float, float]]:
+    """The values that are numbers, each at its place, counted from `first`."""
+    return [(float(place), float(value)) for place, value in enumerate(values, start=first) if is_drawable(value)]
 
 
 def running_median(points: Sequence[tuple[float, float]], window: int = 25) -> list[tuple[float, float]]:
     """For each point the median of it and up to `window` - 1 points before it."""
     return [
-        (x, median([y for _, y in points[max(0, end - window) : end]]))
-        for end, (x, _) in enumerate(points, start=1)
+        (x, median([y for _, y in points[max(0, end - window) : end]])) for end, (x, _) in enumerate(points, start=1)
     ]
-
-
-def _is_number(value: Value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _strip_text(before: int, after: int, to_alert: int | None) -> str:
@@ -341,7 +349,7 @@ class Bar:
 
 def bar_chart(key: str, title: str, description: str, bars: Sequence[Bar]) -> "Markup":
     """Horizontal bars from 0 on, the label above each and the value at its end."""
-    there = [bar for bar in bars if math.isfinite(bar.value)]
+    there = [bar for bar in bars if is_drawable(bar.value)]
     highest = max([bar.value for bar in there if bar.value > 0] or [1.0])
     drawing = Drawing(key, WIDTH, 46 * max(len(there), 1) + 4, title, description)
     length = WIDTH - 56

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from stackproof.ledger import Entity, Lineage, Link, Relation
-from stackproof.usecases.report_page.numbers import count, percent, short_id
+from stackproof.usecases.report_page.numbers import percent, short_id, thousands
 from stackproof.usecases.report_page.page import Edge, Graph, Node
 
 MOST_IN_COLUMN = 7
@@ -29,7 +29,9 @@ def graph_of(lineage: Lineage, prediction_id: str) -> Graph:
     columns = {id: min(depth[id], first - 1) for id in depth}
     columns |= {e.id: first + _AFTER_DATA[e.kind] for e in entities.values() if e.kind in _AFTER_DATA}
     nodes = [_node(entities[id], column, id in path, links) for id, column in columns.items()]
-    edges = _reduced({(link.target, link.source) for link in links if {link.source, link.target} <= set(columns)}, columns)
+    edges = _reduced(
+        {(link.target, link.source) for link in links if {link.source, link.target} <= set(columns)}, columns
+    )
     headings = (("Datasets",) if first == 1 else ("Source data", "Derived data")) + _HEADINGS
     drawn = Graph(
         headings,
@@ -90,7 +92,7 @@ def _named(entity: Entity) -> str:
         case "env":
             return "environment"
         case "model":
-            return f"{facts.get('name', 'model')}, version {facts.get('version', '?')}"
+            return f"version {facts.get('version', '?')}"
         case "prediction":
             return "prediction"
         case _:
@@ -101,7 +103,7 @@ def _detail(entity: Entity, links: Sequence[Link]) -> str:
     facts: Any = entity.attributes
     match entity.kind:
         case "data":
-            return f"{count(facts['rows'])} rows" if isinstance(facts.get("rows"), int) else ""
+            return f"{thousands(facts['rows'])} rows" if isinstance(facts.get("rows"), int) else ""
         case "run":
             return f"{len(facts.get('steps', ()))} steps" if facts.get("steps") else ""
         case "code":
@@ -110,6 +112,8 @@ def _detail(entity: Entity, links: Sequence[Link]) -> str:
             return f"Python {facts['python']}" if "python" in facts else ""
         case "features":
             return _features_detail(facts)
+        case "model":
+            return str(facts.get("digest", "")).removeprefix("sha256:")[:12]
         case "deployment":
             return " / ".join(percent(route[3]) for route in facts.get("routes", ()))
         case "prediction":
@@ -141,11 +145,7 @@ def _reduced(edges: set[tuple[str, str]], columns: Mapping[str, int]) -> set[tup
     reach: dict[str, set[str]] = {}
     for id in sorted(columns, key=lambda it: -columns[it]):
         reach[id] = below.get(id, set()).union(*(reach[down] for down in below.get(id, ())))
-    return {
-        (up, down)
-        for up, down in forward
-        if not any(down in reach[other] for other in below[up] if other != down)
-    }
+    return {(up, down) for up, down in forward if not any(down in reach[other] for other in below[up] if other != down)}
 
 
 def _order(node: Node) -> tuple[int, int, str]:
@@ -179,13 +179,12 @@ def _folded(graph: Graph) -> Graph:
 def _without_empty_columns(graph: Graph) -> Graph:
     used = sorted({node.column for node in graph.nodes})
     place = {column: new for new, column in enumerate(used)}
-    nodes = tuple(
-        Node(n.id, n.kind, n.name, n.detail, place[n.column], n.on_path, n.at) for n in graph.nodes
-    )
+    nodes = tuple(Node(n.id, n.kind, n.name, n.detail, place[n.column], n.on_path, n.at) for n in graph.nodes)
     return Graph(tuple(graph.columns[column] for column in used), nodes, graph.edges, graph.elsewhere)
 
 
 def short_name(node: Node) -> str:
     """The identifier as a node shows it: the version of what has one, else the middle cut out."""
-    version = node.id.rpartition("@")[2] if "@" in node.id else ""
-    return f"@{version}" if version else short_id(node.id, 13)
+    if node.kind in ("data", "features") and "@" in node.id:
+        return f"@{node.id.rpartition('@')[2]}"
+    return short_id(node.id, 15)

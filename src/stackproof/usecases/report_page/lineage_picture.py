@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import mean
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,13 @@ from stackproof.usecases.report_page.svg import Drawing, fitted
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-BOX_WIDTH, BOX_HEIGHT = 124.0, 58.0
-COLUMN = 156.0
+BOX_WIDTH, BOX_HEIGHT = 132.0, 58.0
+COLUMN = 164.0
 _GAP = 14.0
 _LANE = 12.0
 _TOP = 40.0
 _SWEEPS = 6
-_PADDING = 9.0
+_PADDING = 8.0
 _NAME_SIZE, _SMALL_SIZE = 12.0, 11.0
 
 
@@ -42,12 +43,10 @@ def lay_out(graph: Graph) -> Layout:
     heights = dict.fromkeys(columns, BOX_HEIGHT)
     ways = []
     for edge in graph.edges:
-        lanes = tuple(
-            f"lane:{edge.upstream}→{edge.downstream}@{column}"
-            for column in range(columns[edge.upstream] + 1, columns[edge.downstream])
-        )
-        for lane, column in zip(lanes, range(columns[edge.upstream] + 1, len(graph.columns)), strict=False):
-            columns[lane], heights[lane] = column, _LANE
+        between = range(columns[edge.upstream] + 1, columns[edge.downstream])
+        lanes = {f"lane:{edge.upstream}→{edge.downstream}@{column}": column for column in between}
+        columns |= lanes
+        heights |= dict.fromkeys(lanes, _LANE)
         ways.append((edge, (edge.upstream, *lanes, edge.downstream)))
     order = _ordered(columns, [way for _, way in ways], len(graph.columns))
     tops, height = _placed(order, heights, [way for _, way in ways])
@@ -74,7 +73,7 @@ def _neighbours(ways: Sequence[Sequence[str]]) -> tuple[dict[str, list[str]], di
     before: dict[str, list[str]] = {}
     after: dict[str, list[str]] = {}
     for way in ways:
-        for left, right in zip(way, way[1:], strict=False):
+        for left, right in pairwise(way):
             after.setdefault(left, []).append(right)
             before.setdefault(right, []).append(left)
     return before, after
@@ -145,7 +144,7 @@ def _draw_heading(drawing: Drawing, column: int, heading: str) -> None:
 def _curve(layout: Layout, way: Sequence[str]) -> str:
     """From the right side of a box to the left side of another, straight through its lanes."""
     parts = []
-    for left, right in zip(way, way[1:], strict=False):
+    for left, right in pairwise(way):
         x1, x2 = COLUMN * layout.columns[left] + BOX_WIDTH + 1, COLUMN * layout.columns[right] + 1
         y1, y2 = layout.middle(left), layout.middle(right)
         if left.startswith("lane:"):

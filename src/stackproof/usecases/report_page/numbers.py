@@ -1,34 +1,33 @@
 """Numbers as a reader wants them: rounded, with units, and round marks for axes."""
 
 import math
+import re
 from datetime import datetime
 
 _NBSP = "\u00a0"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_SMALLEST_PLAIN = 0.001
+_SMALLEST_PLAIN, _LARGEST_PLAIN = 0.001, 1e5
+_MOST_DECIMALS = 4
+_DIGEST = re.compile(r"\b((?:sha256:)?[0-9a-f]{12})[0-9a-f]{52}\b")
 
 
 def seconds(value: float) -> str:
-    """0.42 s, 12 s, 1 min 5 s."""
-    if value < 1:
-        return f"{value:.2f}{_NBSP}s"
-    if value < 10:
+    """0.4 s, 12.0 s, 1 min 5 s."""
+    if value < 59.95:
         return f"{value:.1f}{_NBSP}s"
-    if value < 60:
-        return f"{value:.0f}{_NBSP}s"
     whole = round(value)
     return f"{whole // 60}{_NBSP}min {whole % 60}{_NBSP}s"
 
 
 def percent(value: float) -> str:
-    """0.9 is 90 %; shares below 10 % keep one decimal."""
+    """0.9 is 90 %; shares below 10 % keep one decimal where it is not 0."""
     if not math.isfinite(value):
         return "–"
-    digits = 0 if value == 0 or value >= 0.0995 else 1
-    return f"{100 * value:.{digits}f}{_NBSP}%"
+    text = f"{100 * value:.{0 if value >= 0.0995 else 1}f}"
+    return f"{text.removesuffix('.0')}{_NBSP}%"
 
 
-def count(value: int) -> str:
+def thousands(value: int) -> str:
     """336,776."""
     return f"{value:,}"
 
@@ -68,11 +67,16 @@ def short_id(identifier: str, room: int = 16) -> str:
     return f"{rest[: room - 1 - tail]}…{rest[-tail:]}"
 
 
+def readable(text: str) -> str:
+    """The text with arrows as arrows, and with long digests cut to the 12 digits that identifiers have."""
+    return _DIGEST.sub(r"\1…", text).replace(" -> ", " → ")
+
+
 def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     """Round marks (steps of 1, 2 or 5 times a power of ten) inside low..high, about `wanted` of them."""
     step = nice_step((high - low) / max(wanted, 1))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(mark * step, 12) for mark in range(first, last + 1)]
+    return [float(f"{mark * step:.12g}") for mark in range(first, last + 1)]
 
 
 def nice_step(rough: float) -> float:
@@ -84,7 +88,8 @@ def nice_step(rough: float) -> float:
 
 
 def tick_label(value: float, step: float) -> str:
-    """The value with as many decimals as the step has."""
-    digits = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 0
-    text = f"{value:,.{digits}f}"
-    return "0" if float(value) == 0 else text
+    """The value with as many decimals as the step has; in powers of ten where that would be long."""
+    if value == 0:
+        return "0"
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    return f"{value:.2g}" if digits > _MOST_DECIMALS or abs(value) >= _LARGEST_PLAIN else f"{value:,.{digits}f}"

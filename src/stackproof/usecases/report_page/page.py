@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 
+from stackproof.decide.decision import Assumed, RoleDecision
 from stackproof.roles.features import Value
 from stackproof.roles.monitoring import Finding, Performance
 from stackproof.usecases.ready import Answer
@@ -20,38 +21,22 @@ class TimelineStep:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a role was decided so. `date` is "" where the source has none."""
-
-    text: str
-    source: str
-    date: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class RoleRow:
-    """One role: what was decided, and beside it what runs now. `reasons`: the main one first."""
+    """One role: what was decided, and beside it what runs now, "" when that is not known."""
 
     role: str
-    verdict: str
-    tool: str
-    beside: tuple[str, ...] = ()
-    until: str = ""
-    reasons: tuple[Reason, ...] = ()
-    warnings: tuple[str, ...] = ()
-    alternatives: tuple[tuple[str, str], ...] = ()
-    rejected: tuple[tuple[str, str], ...] = ()
+    choice: RoleDecision
     runs: str = ""
     runs_because: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionPart:
-    """The nine roles, with the day and the digest of the facts that they rest on."""
+    """The roles, and the day whose facts they rest on."""
 
-    as_of: str
-    facts_digest: str
+    as_of: date
     roles: tuple[RoleRow, ...]
+    assumed: tuple[Assumed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,12 +42,8 @@ class Drawing:
     def line(self, x1: float, y1: float, x2: float, y2: float, class_: str) -> None:
         self.add("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_)
 
-    def rect(
-        self, x: float, y: float, width: float, height: float, class_: str, rx: float = 0
-    ) -> ElementTree.Element:
-        return self.add(
-            "rect", x=x, y=y, width=max(width, 0), height=max(height, 0), class_=class_, rx=rx
-        )
+    def rect(self, x: float, y: float, width: float, height: float, class_: str, rx: float = 0) -> ElementTree.Element:
+        return self.add("rect", x=x, y=y, width=max(width, 0), height=max(height, 0), class_=class_, rx=rx)
 
     def polyline(self, points: Sequence[tuple[float, float]], class_: str) -> None:
         """One line through the points; one that is not finite breaks it."""

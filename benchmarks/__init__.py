@@ -1,0 +1,1 @@
+"""The measured comparisons with peers, each runnable by one command."""

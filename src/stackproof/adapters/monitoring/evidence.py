@@ -1,0 +1,107 @@
+"""The p-values. Each is an upper bound for the probability of what was seen when nothing has changed."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+Floats: TypeAlias = NDArray[np.float64]
+Ranks: TypeAlias = NDArray[np.int64]
+
+MISSING_RANK = np.iinfo(np.int64).max
+G_TAIL_FACTOR = 2.0
+"""By how much the tail of the G statistic may exceed that of chi-square; measured in the tests of this module."""
+
+
+def largest_gaps(below: Ranks, upto: Ranks, reference_rows: Ranks) -> tuple[Floats, Ranks]:
+    """Kolmogorov and Smirnov's distance of each column's window to its reference, and its values present.
+
+    `below` and `upto`, by (column, row): how many reference values are below the value, and up to
+    it; `MISSING_RANK` for a missing one. Both are needed where values repeat. A column without
+    values, in the window or in the reference, has distance 0.
+    """
+    present = np.count_nonzero(upto != MISSING_RANK, axis=1)
+    order = np.arange(1, upto.shape[1] + 1)
+    window_rows = np.maximum(present, 1)[:, None]
+    rows = np.maximum(reference_rows, 1)[:, None]
+    window_above = order / window_rows - np.sort(upto, axis=1) / rows
+    reference_above = np.sort(below, axis=1) / rows - (order - 1) / window_rows
+    gaps = np.maximum(window_above, reference_above)
+    gaps[order > present[:, None]] = 0.0
+    gaps[reference_rows == 0] = 0.0
+    return gaps.max(axis=1, initial=0.0), present
+
+
+def gap_p_values(gaps: Floats, window_rows: Ranks, reference_rows: Ranks) -> Floats:
+    """2 exp(-2 n D^2) with n = window x reference / (window + reference) rows.
+
+    The inequality of Dvoretzky, Kiefer and Wolfowitz with Massart's constant (Annals of Probability
+    18, 1990), for two samples as in Wei and Dudley (Statistics and Probability Letters 82, 2012).
+    It holds for any distribution; with repeated values it is conservative.
+    """
+    rows = np.maximum(window_rows + reference_rows, 1)
+    bounds = 2.0 * np.exp(-2.0 * window_rows * reference_rows / rows * gaps**2)
+    return np.asarray(np.minimum(bounds, 1.0))
+
+
+def share_p_value(seen: int, rows: int, reference_seen: int, reference_rows: int) -> float:
+    """Fisher's exact test, two-sided by doubling the smaller tail: `seen` of `rows` against the reference's."""
+    if rows == 0 or reference_rows == 0:
+        return 1.0
+    everything = rows + reference_rows, seen + reference_seen, rows
+    at_most = stats.hypergeom.cdf(seen, *everything)
+    at_least = stats.hypergeom.sf(seen - 1, *everything)
+    return float(min(1.0, 2.0 * min(at_most, at_least)))
+
+
+@lru_cache(maxsize=65_536)
+def share_limits(rows: int, reference_seen: int, reference_rows: int, threshold: float) -> tuple[int, int]:
+    """The fewest and the most that may be seen of `rows` with a p-value not below the threshold."""
+    expected = min(round(rows * reference_seen / max(reference_rows, 1)), rows)
+
+    def is_well(seen: int) -> bool:
+        return share_p_value(seen, rows, reference_seen, reference_rows) >= threshold
+
+    return _last_well(is_well, expected, 0), _last_well(is_well, expected, rows)
+
+
+def _last_well(is_well: Callable[[int], bool], inside: int, outside: int) -> int:
+    """The last number on the way from `inside`, which is well, to `outside` that is well: by bisection."""
+    if is_well(outside):
+        return outside
+    while abs(outside - inside) > 1:
+        middle = (inside + outside) // 2
+        if is_well(middle):
+            inside = middle
+        else:
+            outside = middle
+    return inside
+
+
+def g_statistic(counts: Ranks, reference_counts: Ranks) -> float:
+    """The log-likelihood ratio of two samples over the same values, with Williams' correction.
+
+    Williams, Biometrika 63 (1976). 0 when either sample is empty.
+    """
+    both = counts + reference_counts
+    rows, reference_rows, all_rows = counts.sum(), reference_counts.sum(), both.sum()
+    if rows == 0 or reference_rows == 0:
+        return 0.0
+    terms = _x_log_x(counts) + _x_log_x(reference_counts) - _x_log_x(both)
+    totals = _x_log_x(rows) + _x_log_x(reference_rows) - _x_log_x(all_rows)
+    rows_term = all_rows / rows + all_rows / reference_rows - 1.0
+    values_term = (all_rows / np.maximum(both, 1)).sum() - 1.0
+    correction = 1.0 + rows_term * values_term / (6.0 * all_rows * (len(counts) - 1))
+    return float(max(0.0, 2.0 * (terms.sum() - totals)) / correction)
+
+
+def g_p_value(statistic: float, values: int) -> float:
+    """Twice the tail of chi-square with (values - 1) degrees of freedom, at most 1."""
+    return float(min(1.0, G_TAIL_FACTOR * special.chdtrc(values - 1, statistic)))
+
+
+def _x_log_x(x: Ranks) -> Floats:
+    return np.asarray(special.xlogy(x, x))

@@ -1,0 +1,73 @@
+"""Outcomes from what a check found, and the columns as checks see them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from stackproof.errors import did_you_mean
+from stackproof.roles.validation import ColumnType, Expectation, Outcome
+
+EXAMPLES = 5
+EXAMPLE_CHARACTERS = 80
+
+
+def column_type(dtype: pl.DataType) -> ColumnType | None:
+    """The narrowest type of the contract; None for a type that the contract has no word for."""
+    if dtype.is_integer():
+        return ColumnType.INTEGER
+    if dtype.is_numeric():
+        return ColumnType.NUMBER
+    if isinstance(dtype, pl.String | pl.Categorical | pl.Enum):
+        return ColumnType.STRING
+    known: Mapping[type[pl.DataType], ColumnType] = {
+        pl.Boolean: ColumnType.BOOLEAN,
+        pl.Datetime: ColumnType.INSTANT,
+    }
+    return known.get(type(dtype))
+
+
+def is_numeric(dtype: pl.DataType) -> bool:
+    return column_type(dtype) in (ColumnType.INTEGER, ColumnType.NUMBER)
+
+
+def is_empty(dtype: pl.DataType) -> bool:
+    """A column that was made of nothing but null has a type of its own; it keeps every expectation of values."""
+    return isinstance(dtype, pl.Null)
+
+
+def passed(expectation: Expectation, checked: int, detail: str) -> Outcome:
+    return Outcome(expectation, ok=True, failing=0, checked=checked, examples=(), detail=detail)
+
+
+def failed(
+    expectation: Expectation, failing: int, checked: int, detail: str, values: pl.Series | None = None
+) -> Outcome:
+    """`values`: those of the failing rows; the first few different ones become the examples."""
+    return Outcome(expectation, ok=False, failing=failing, checked=checked, examples=_examples(values), detail=detail)
+
+
+def no_column(expectation: Expectation, frame: pl.DataFrame, column: str) -> Outcome:
+    detail = f"{column} is missing{did_you_mean(column, frame.columns)}"
+    return failed(expectation, frame.height, frame.height, detail)
+
+
+def not_comparable(expectation: Expectation, frame: pl.DataFrame, column: str, with_what: str) -> Outcome:
+    detail = f"{column} has the type {frame.schema[column]}, which can't be compared with {with_what}"
+    return failed(expectation, frame.height, frame.height, detail)
+
+
+def count(number: int, noun: str = "row") -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _examples(values: pl.Series | None) -> tuple[str, ...]:
+    if values is None:
+        return ()
+    few = dict.fromkeys(_text(value) for value in values.head(100).to_list())
+    return tuple(few)[:EXAMPLES]
+
+
+def _text(value: Any) -> str:
+    text = ", ".join(map(str, value.values())) if isinstance(value, dict) else str(value)
+    return text if len(text) <= EXAMPLE_CHARACTERS else text[: EXAMPLE_CHARACTERS - 1] + "…"
