@@ -17,6 +17,8 @@ from stackproof.store.instants import from_us, to_us
 
 _Row: TypeAlias = tuple[str, str, str, int, str]
 _ROWS_PER_STATEMENT = 100
+_NEXT = "SELECT 1 + coalesce(max(number), 0) FROM ledger_predictions"
+_NEXT_OUTCOME = "SELECT 1 + coalesce(max(number), 0) FROM ledger_outcomes"
 _COLUMNS = "id, deployment, at, body"
 
 
@@ -93,7 +95,7 @@ class PredictionStore:
             _refuse_changes(known, outcomes)
             new = [(id, _nullable(value), to_us(at)) for id, value in outcomes.items() if id not in known]
             if new:
-                (first,) = connection.execute("SELECT 1 + coalesce(max(number), 0) FROM ledger_outcomes").fetchone()
+                (first,) = connection.execute(_NEXT_OUTCOME).fetchone()
                 numbered = [(first + offset, *row) for offset, row in enumerate(new)]
                 connection.executemany("INSERT INTO ledger_outcomes VALUES (?, ?, ?, ?)", numbered)
                 content = chain.content_digest([chain.line(*row) for row in new])
@@ -193,7 +195,7 @@ def _decode(id: str, deployment: str, at: int, body: str) -> LoggedPrediction:
 
 
 def _write(connection: sqlite3.Connection, rows: Sequence[_Row], content: str, at: datetime) -> None:
-    (first,) = connection.execute("SELECT 1 + coalesce(max(number), 0) FROM ledger_predictions").fetchone()
+    (first,) = connection.execute(_NEXT).fetchone()
     try:
         for start in range(0, len(rows), _ROWS_PER_STATEMENT):
             some = rows[start : start + _ROWS_PER_STATEMENT]

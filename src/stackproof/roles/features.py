@@ -60,8 +60,9 @@ class FeatureView:
 class FeatureRow:
     """What a lookup found for one entity in one view.
 
-    `known_at` is the instant of the row used (None when nothing was found; then every value is
-    None), `version` the source's dataset version as given to `materialize`.
+    `known_at` is the instant of the row used, None when nothing was found; then a plain value is None
+    and an aggregate that of an empty window. `version`: the source's dataset version as given to
+    `materialize`.
     """
 
     values: Mapping[str, Value]
@@ -71,7 +72,10 @@ class FeatureRow:
 
 @dataclass(frozen=True, slots=True)
 class Materialization:
-    """What is readable online for a view. `watermark` is the latest `known_at`; None with no rows."""
+    """What is readable online for a view. `rows`: source rows with a key and an instant.
+
+    `watermark` is the latest `known_at`; None with no rows.
+    """
 
     view: str
     version: str
@@ -81,7 +85,11 @@ class Materialization:
 
 @dataclass(frozen=True, slots=True)
 class LookupRequest:
-    """One entity's values by key column, and the instant; `as_of` None means the latest."""
+    """One entity's values by key column, and the instant.
+
+    `as_of` None means the latest that is known: the instant of the view's watermark, from which
+    `window` and `max_age` count as well.
+    """
 
     entity: Mapping[str, Value]
     as_of: datetime | None = field(default=None)
@@ -101,7 +109,8 @@ class HistoricalFeatures(Protocol):
 
         Returns exactly the rows given, in their order, with one column added for each feature.
         For each row the latest source row of its entity with known_at <= as_of counts; on equal
-        `known_at` the later one in the source. No match, a null key or a null instant is null.
+        `known_at` the later one in the source. No match gives null, or the aggregate of an empty
+        window; a null key or a null instant gives null always.
         Raises `InvalidTable` for a missing column, and when a feature's name is taken.
         """
         ...

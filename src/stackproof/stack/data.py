@@ -49,7 +49,9 @@ class Datasets:
         return self._brought[name]
 
     def _restore(self, version: DatasetVersion) -> Brought:
-        return Brought(version, read_version(self._workspace, version), None)
+        table = read_version(self._workspace, version)
+        _record_version(self._workspace, version, table, [])
+        return Brought(version, table, None)
 
     def _load(self, name: str) -> Brought:
         declared = self._workspace.project.datasets
@@ -102,12 +104,22 @@ def keep_version(
         file = Path(scratch) / f"{name}.parquet"
         write_table(table, file)
         version: DatasetVersion = workspace.live.adapter("versioning", "snapshot").snapshot(name, file)
-    frame = to_frame(table)
-    facts: dict[str, Any] = {"name": name, "digest": version.digest, "rows": frame.height, "bytes": version.size,
-             "columns": {column: str(kind) for column, kind in frame.schema.items()}}  # fmt: skip
+    _record_version(workspace, version, to_frame(table), derived_from, **attributes)
+    return version
+
+
+def _record_version(
+    workspace: Workspace, version: DatasetVersion, frame: "pl.DataFrame", derived_from: list[str], **attributes: Any
+) -> None:
+    facts: dict[str, Any] = {
+        "name": version.name,
+        "digest": version.digest,
+        "rows": frame.height,
+        "bytes": version.size,
+        "columns": {column: str(kind) for column, kind in frame.schema.items()},
+    }
     links = [Link(version.id, Relation.DERIVED_FROM, source) for source in derived_from]
     workspace.ledger.record(Entity(version.id, "data", version.created_at, facts | attributes), *links)
-    return version
 
 
 def read_version(workspace: Workspace, version: DatasetVersion) -> "pl.DataFrame":

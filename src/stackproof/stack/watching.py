@@ -11,6 +11,7 @@ from stackproof.errors import NotFound
 from stackproof.ledger import Entity, Link, Relation
 from stackproof.roles.monitoring import Alert, Finding, Policy
 from stackproof.roles.serving import LoggedPrediction, Signature
+from stackproof.roles.table import Table
 from stackproof.stack.deployments import current_deployment, latest_entity
 from stackproof.stack.models import Model, column_kinds
 from stackproof.stack.workspace import Workspace
@@ -104,11 +105,8 @@ class Watcher:
         return alerts
 
     def _observe(self, rows: list[LoggedPrediction]) -> list[Alert]:
-        import polars as pl
-
         self._ids.extend(row.id for row in rows)
-        table = pl.DataFrame({name: [row.features.get(name) for row in rows] for name in self._columns}, strict=False)
-        findings: list[Finding] = self._monitor.observe(self._name, table)
+        findings: list[Finding] = self._monitor.observe(self._name, feature_table(rows, self._columns))
         end = self._monitor.position(self._name)
         looks = groupby(findings, key=lambda finding: finding.last)
         return [self._alert(list(found), end) for _, found in looks]
@@ -168,6 +166,13 @@ class Watcher:
         model, version, *_ = max(routes, key=lambda route: float(route[3]))
         if f"model:{model}@{version}" != self._reference:
             self.start()
+
+
+def feature_table(predictions: Sequence[LoggedPrediction], columns: Sequence[str]) -> Table:
+    """The features as they were used: one row per prediction, in order; null where one was missing."""
+    import polars as pl
+
+    return pl.DataFrame({name: [row.features.get(name) for row in predictions] for name in columns}, strict=False)
 
 
 def _title(name: str, findings: list[Finding]) -> str:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -449,7 +450,7 @@ class TrackingConformance(Conformance):
             adapter.set_tags(RUN, {f"t{thread}": str(thread)})
             adapter.flush()
 
-        at_once([lambda thread=thread: write(thread) for thread in range(8)])  # type: ignore[misc]  # bound per thread
+        at_once([partial(write, thread) for thread in range(8)])
         run = adapter.get_run(RUN)
         assert dict(run.params) == {f"p{thread}": thread for thread in range(8)}
         assert dict(run.tags) == {f"t{thread}": str(thread) for thread in range(8)}
@@ -563,9 +564,9 @@ class TrackingConformance(Conformance):
         assert not (tmp_path / "into").exists()
 
     def test_versions_registered_at_once_have_no_holes(self, adapter: Any, tmp_path: Path) -> None:
-        register = self._registry(adapter, tmp_path)
-        data = [f"content {number % 6}".encode() for number in range(12)]
-        made = at_once([lambda data=data: register(data, RUN) for data in data])  # type: ignore[misc]  # bound per thread
+        self._registry(adapter, tmp_path)
+        packages = [make_package(tmp_path / str(n), f"content {n % 6}".encode()) for n in range(12)]
+        made = at_once([partial(adapter.register_model, "delay", package, run_id=RUN) for package in packages])
         assert sorted({model.version for model in made}) == [1, 2, 3, 4, 5, 6]
         assert [model.version for model in adapter.list_models()] == [1, 2, 3, 4, 5, 6]
 

@@ -1,12 +1,17 @@
 """Drills: send known streams through a live deployment, and see whether the watcher notices."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackproof.errors import Unavailable
 from stackproof.ledger import Entity, Link, Relation
+from stackproof.roles.monitoring import Finding, Policy
+from stackproof.roles.serving import Signature
+from stackproof.stack.models import Model, column_kinds
+from stackproof.stack.watching import feature_table
 from stackproof.stack.workspace import Workspace
 from stackproof.store import new_id
 from stackproof.usecases.traffic import Client, send
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
 BATCH = 10
 REPLAY_BATCH = 100
 LIMIT = 3000
+OVERVIEW = 4000
 UNIT_CHANGE = "unit change"
 WATCH_TIMEOUT_S = 120.0
 
@@ -91,6 +97,25 @@ def replay_in_order(
     alerts = _alert_ids(workspace, deployment) - before
     drill = _record(workspace, deployment, "replay", ids, None, None, alerts)
     return Replay(drill, dict(zip(keys, ids, strict=True)), dict(zip(keys, values, strict=True)))
+
+
+def drift_over_all(workspace: Workspace, package: Path, ids: Sequence[str]) -> list[Finding]:
+    """What differs from the model's reference over a whole stream, the largest difference first.
+
+    One look at `OVERVIEW` predictions spread evenly over the stream: unlike the looks at a few hundred
+    neighbours, it does not mistake the order of the hours and days for a change.
+    """
+    model = Model(package, Signature.read(package))
+    reference = model.reference()
+    if reference is None:
+        return []
+    chosen = ids[:: max(1, len(ids) // OVERVIEW)]
+    kinds = column_kinds(model.signature)
+    rows = feature_table([workspace.ledger.predictions.get(identifier) for identifier in chosen], list(kinds))
+    monitor = workspace.live.adapter("monitoring", "drift")
+    monitor.start("overview", reference, kinds, Policy(window=len(chosen), every=len(chosen)))
+    found: list[Finding] = monitor.observe("overview", rows)
+    return sorted(found, key=lambda finding: -finding.statistic)
 
 
 def wait_until_watched(workspace: Workspace, deployment: str) -> None:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from stackproof.errors import Conflict, NotFound
 from stackproof.ledger import Entity
 from stackproof.roles import ROLES
-from stackproof.roles.monitoring import Performance
+from stackproof.roles.monitoring import Finding, Performance
 from stackproof.stack.data import Brought, Datasets, keep_version
-from stackproof.stack.deployments import deploy
+from stackproof.stack.deployments import current_deployment, deploy
 from stackproof.stack.file import read_stack
 from stackproof.stack.live import fillings
 from stackproof.stack.online import materialize_view, materialize_views
@@ -25,14 +25,21 @@ from stackproof.stack.workspace import Workspace, open_workspace
 from stackproof.store import new_id
 from stackproof.usecases import data as data_use
 from stackproof.usecases.decide import decide_stack, read_answers, write_decision
-from stackproof.usecases.drills import Drill, Replay, control_stream, replay_in_order, unit_change
+from stackproof.usecases.drills import (
+    Drill,
+    Replay,
+    control_stream,
+    drift_over_all,
+    replay_in_order,
+    unit_change,
+)
 from stackproof.usecases.plan import apply
 from stackproof.usecases.processes import Child, start_child
 from stackproof.usecases.ready import Answer, ready
 from stackproof.usecases.report import write_report
 from stackproof.usecases.retrain import Retrained, retrain
 from stackproof.usecases.runs import run
-from stackproof.usecases.traffic import Client
+from stackproof.usecases.traffic import Client, send
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,6 +47,8 @@ if TYPE_CHECKING:
 DEPLOYMENT = "delay"
 CONTROL_ROWS = 4000
 """How many predictions the control stream has: at 2.3 a second, half an hour."""
+CANARY_REQUESTS = 100
+SWITCH_TIMEOUT_S = 30.0
 METERS_PER_SECOND = 0.44704
 SECONDS_PER_DAY = 86_400
 
@@ -69,6 +78,7 @@ class Story:
     change: Drill | None = None
     replay: Replay | None = None
     performance: dict[str, Performance] = field(default_factory=dict)
+    drifted: list[Finding] = field(default_factory=list)
     retrained: Retrained | None = None
     prediction: str = ""
     answers: list[Answer] = field(default_factory=list)
@@ -396,37 +406,39 @@ class _Thread:
 
     def _ask_canary(self, client: Client) -> None:
         """Send August through the new deployment, until the canary has answered once."""
-        august = self._asked(_between(self._flights(), "2013-08-01", "2013-08-03"))
-        self._canary_share = {"asked": 0, "canary": 0}
-        time.sleep(1.2)
+        august = self._asked(_between(self._flights(), "2013-08-01", "2013-08-03")).head(CANARY_REQUESTS)
         retrained = self._story.retrained
         version = str(retrained.run.models[-1].version) if retrained else ""
-        for start in range(0, 1000, 10):
-            answer = client.ask(august.slice(start, 10), as_of="scheduled_departure")
-            self._canary_share["asked"] += 1
-            self._canary_share["canary"] += answer.model_version == version
+        deadline = time.monotonic() + SWITCH_TIMEOUT_S
+        answered = [""]
+        while version not in answered and time.monotonic() < deadline:
+            answered = [
+                answer.model_version for _, answer in send(client, august, as_of="scheduled_departure", batch=1)
+            ]
+        self._canary_share = (answered.count(version), len(answered))
+
+    def _served_package(self) -> Path:
+        deployment = current_deployment(self._workspace, DEPLOYMENT)
+        return max(deployment.routes, key=lambda route: route.weight).package
 
     def _retrained_lines(self, replay: Replay, retrained: Retrained) -> tuple[str, tuple[str, ...]]:
         reader = self._workspace.live.adapter("tracking", "read-runs")
         april = reader.get_run(self._story.run_ids[-1]).metrics["log_loss"]
         after = reader.get_run(retrained.run.run_id).metrics["log_loss"]
         months = ", ".join(f"{month} {p.log_loss:.3f}" for month, p in self._story.performance.items())
-        columns = self._drifted(replay)
+        self._story.drifted = drift_over_all(
+            self._workspace, self._served_package(), list(replay.prediction_ids.values())
+        )
+        drifted = "; ".join(f"{finding.column} {finding.effect}" for finding in self._story.drifted[:4])
         line = (
             f"{len(replay.drill.alerts)} alerts in {replay.drill.sent:,} predictions; log loss {april:.3f} in April,"
             f" {months}; retrained: {after:.3f} in July"
         )
-        share = self._canary_share
         return line, (
-            f"this drift is real, season and storms, not a fault: {', '.join(columns[:6])}",
+            f"this drift is real, season and storms, not a fault. Over both months: {drifted}",
             f"{replay.drill.alerts[0]} started {retrained.run.run_id}: {retrained.run.models[-1].id} is a canary in"
-            f" {retrained.deployment.id} and answered {share['canary']} of {share['asked']} requests",
+            f" {retrained.deployment.id} and answered {self._canary_share[0]} of {self._canary_share[1]} requests",
         )
-
-    def _drifted(self, replay: Replay) -> list[str]:
-        alerts = [self._workspace.ledger.get(alert).attributes for alert in replay.drill.alerts]
-        found: list[Any] = [finding for facts in alerts for finding in facts["findings"]]  # type: ignore[union-attr]  # JSON
-        return list(dict.fromkeys(finding["column"] for finding in found))
 
     # ------------------------------------------------------------ 8: the three questions
 

@@ -148,7 +148,7 @@ def test_the_strip_marks_change_and_alert_and_says_so_in_words() -> None:
     picture = strip_chart("s", "wind", [10.0] * 400, [4.0] * 80, 75)
 
     assert "the change" in texts(picture)
-    assert "the alert, 75 predictions later" in texts(picture)
+    assert "alert after 75" in texts(picture)
     assert "the alert came 75 predictions after the change" in picture
 
 

@@ -74,10 +74,11 @@ def _target(column: pl.Series, problem: Problem) -> Floats:
             allowed="boolean" if problem is Problem.BINARY else "a number",
         )
     numbers = column.cast(pl.Float64).to_numpy()
-    missing = int((~np.isfinite(numbers)).sum())
-    if missing:
+    unusable = int((~_is_held(numbers)).sum())
+    if unusable:
         raise InvalidTable(
-            f"The target {column.name!r} must be known in every row", got=f"{missing} rows without a value"
+            f"The target {column.name!r} must be known in every row",
+            got=f"{unusable} rows without a value, or with one that is no finite 32-bit float",
         )
     _check_rows(column, numbers, problem)
     return numbers
@@ -122,5 +123,9 @@ def _text_feature(column: pl.Series) -> tuple[TensorSpec, Floats] | str:
 def _numbers(column: pl.Series) -> Floats:
     """As a server gives them to a model: 32-bit floats; what these cannot hold is missing."""
     exact = column.cast(pl.Float64).to_numpy()
-    held = np.abs(exact) <= np.finfo(np.float32).max
-    return np.where(held, exact, np.nan).astype(np.float32).astype(np.float64)
+    return np.where(_is_held(exact), exact, np.nan).astype(np.float32).astype(np.float64)
+
+
+def _is_held(numbers: Floats) -> npt.NDArray[np.bool_]:
+    """Which numbers a 32-bit float holds; NaN is none."""
+    return np.abs(numbers) <= np.finfo(np.float32).max

@@ -16,7 +16,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 
 from stackproof.adapters.automl.boosted_trees import boosting_to_onnx
 from stackproof.adapters.automl.columns import Floats
-from stackproof.adapters.automl.race import predictions
+from stackproof.adapters.automl.recipes import predictions
 from stackproof.errors import Conflict, StorageFailed, StorageFull
 from stackproof.roles.automl import Problem
 from stackproof.roles.serving import Signature, TensorSpec

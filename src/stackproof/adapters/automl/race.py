@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import roc_auc_score
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it ships no types
 
 from stackproof.adapters.automl.columns import Examples, Floats
-from stackproof.adapters.automl.recipes import RECIPES, Params, Recipe, Task, fit
+from stackproof.adapters.automl.recipes import RECIPES, Params, Recipe, Task, fit, predictions
 from stackproof.roles.automl import Candidate, Problem
 
 FEWEST_ROWS = 1_000
@@ -78,7 +77,6 @@ class Race:
         self._grace_s = budget_s * SHARE_OF_GRACE
         self._most = most
         self._recipes = recipes
-        self._pools = ThreadpoolController()
         order = _spread_order(examples.target, task.problem, np.random.default_rng(task.seed))
         scored = max(2, min(round(len(order) * SHARE_SCORED), MOST_SCORED_ROWS))
         scored = min(scored, len(order) - 1)
@@ -167,8 +165,7 @@ class Race:
         entry.seconds.append(self._clock() - start)
 
     def _note_score(self, entry: Entry, model: Any, rows: int) -> None:
-        with self._pools.limit(limits=self._task.threads):
-            score = _score(self._task.problem, model, self._examples, self._scored)
+        score = _score(self._task.problem, model, self._examples, self._scored)
         if np.isfinite(score):
             entry.model, entry.rows = model, rows
             entry.scores.append(score)
@@ -178,7 +175,7 @@ class Race:
     def _fit(self, entry: Entry, rows: Any) -> Any | None:
         matrix, target = self._examples.matrix[rows], self._examples.target[rows]
         try:
-            with warnings.catch_warnings(), self._pools.limit(limits=self._task.threads):
+            with warnings.catch_warnings():
                 # A model that has not converged, or overflowed, is judged by its score like any other.
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 warnings.simplefilter("ignore", RuntimeWarning)
@@ -241,9 +238,3 @@ def _score(problem: Problem, model: Any, examples: Examples, rows: Any) -> float
         if problem is Problem.REGRESSION:
             return -float(np.sqrt(np.mean((predicted - target) ** 2)))
     return float(roc_auc_score(target, predicted)) if np.isfinite(predicted).all() else float("nan")
-
-
-def predictions(problem: Problem, model: Any, matrix: Floats) -> Floats:
-    """The probability of the positive class, or the number."""
-    found: Floats = model.predict_proba(matrix)[:, 1] if problem is Problem.BINARY else model.predict(matrix).ravel()
-    return found

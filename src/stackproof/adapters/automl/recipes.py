@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it ships no types
 
 from stackproof.adapters.automl.columns import Floats
 from stackproof.roles.automl import Problem
@@ -62,7 +64,23 @@ def fit(recipe: Recipe, task: Task, params: Params, matrix: Floats, target: Floa
         matrix[:, empty] = 0.0
     # Labels are integers, so that the converted model names its classes 0 and 1.
     labels: Any = target.astype(np.int64) if task.problem is Problem.BINARY else target
-    return recipe.fit(task, params, matrix, labels)
+    with _thread_pools().limit(limits=task.threads):
+        return recipe.fit(task, params, matrix, labels)
+
+
+def predictions(problem: Problem, model: Any, matrix: Floats) -> Floats:
+    """The probability of the positive class, or the number, for each row; on one thread."""
+    with _thread_pools().limit(limits=1):
+        found: Floats = (
+            model.predict_proba(matrix)[:, 1] if problem is Problem.BINARY else model.predict(matrix).ravel()
+        )
+    return found
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    """Found once: the pools of OpenMP and BLAS, which else take every core."""
+    return ThreadpoolController()
 
 
 def _fit_constant(task: Task, params: Params, matrix: Floats, target: Floats) -> Any:

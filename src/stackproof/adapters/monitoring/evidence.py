@@ -39,8 +39,8 @@ def gap_p_values(gaps: Floats, window_rows: Ranks, reference_rows: Ranks) -> Flo
     """2 exp(-2 n D^2) with n = window x reference / (window + reference) rows.
 
     The inequality of Dvoretzky, Kiefer and Wolfowitz with Massart's constant (Annals of Probability
-    18, 1990), for two samples as in Wei and Dudley (Statistics and Probability Letters 82, 2012).
-    It holds for any distribution; with repeated values it is conservative.
+    18, 1990), for two samples after Wei and Dudley (Statistics and Probability Letters 82, 2012). It
+    asks nothing of the distribution, and with repeated values it is conservative.
     """
     rows = np.maximum(window_rows + reference_rows, 1)
     bounds = 2.0 * np.exp(-2.0 * window_rows * reference_rows / rows * gaps**2)

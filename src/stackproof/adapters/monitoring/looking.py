@@ -88,8 +88,9 @@ def _of_category(
     common, present = category.common(int(counts.sum())), counts[:-1]
     by_half = dict(_of_values(present, category.counts, common, threshold))
     by_all = dict(_of_values(present, category.all_counts, common, threshold)) if by_half else {}
-    for test in by_half.keys() & by_all.keys():
-        yield test, max(by_half[test], by_all[test], key=lambda evidence: evidence[1])
+    for test, evidence in by_half.items():
+        if test in by_all:
+            yield test, max(evidence, by_all[test], key=lambda pair: pair[1])
 
 
 def _of_values(

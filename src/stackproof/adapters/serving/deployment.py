@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import accumulate
@@ -42,11 +42,14 @@ def bring_live(deployment: Deployment, before: LiveDeployment | None = None) -> 
     if faults:
         raise RefusedInput(f"The deployment {deployment.name!r} cannot be served", faults=faults)
     versions = {str(version.route.version): version for version in _versions(deployment.routes, before)}
-    weights = [route.weight for route in deployment.routes]
+    return LiveDeployment(deployment, versions, bounds_of([route.weight for route in deployment.routes]))
+
+
+def bounds_of(weights: Sequence[float]) -> tuple[float, ...]:
+    """Cumulative shares. From the last route with weight on they are 1, whatever was rounded."""
     last = max(index for index, weight in enumerate(weights) if weight > 0)
     sums = list(accumulate(weights))
-    bounds = (1.0 if index >= last else total / sums[-1] for index, total in enumerate(sums))
-    return LiveDeployment(deployment, versions, tuple(bounds))
+    return tuple(1.0 if index >= last else total / sums[-1] for index, total in enumerate(sums))
 
 
 def _versions(routes: tuple[Route, ...], before: LiveDeployment | None) -> list[Version]:

@@ -130,9 +130,10 @@ def _content(folder: Path, name: str) -> bytes:
         raise Corrupted(
             f"The model file {name!r} that {SIGNATURE_FILE} names cannot be read", got=fault.strerror
         ) from fault
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise RefusedInput(f"The model file {name!r} is not a plain file")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise RefusedInput(f"The model file {name!r} is not a plain file")
         return file.read()
 
 

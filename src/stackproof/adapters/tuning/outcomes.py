@@ -18,9 +18,7 @@ class Outcome:
     error: str | None = None
 
 
-def call_objective(
-    objective: Callable[[Trial], float], trial: Trial, was_told_to_stop: Callable[[], bool]
-) -> Outcome:
+def call_objective(objective: Callable[[Trial], float], trial: Trial, was_told_to_stop: Callable[[], bool]) -> Outcome:
     """Run the objective once. A trial that was told to stop is PRUNED, whether it raises or returns.
 
     `KeyboardInterrupt` and `SystemExit` pass through.

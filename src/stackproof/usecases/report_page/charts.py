@@ -196,7 +196,7 @@ def histogram_pair(
 def _compared(labels: tuple[str, str], parts: tuple[list[float], list[float]]) -> str:
     medians = [f"{median(part):.3g}" if part else "unknown" for part in parts]
     return (
-        f"Share of predictions by value, in the same bins. Median {labels[0].lower()}: {medians[0]};"
+        f"Share of the values that are there, in the same bins. Median {labels[0].lower()}: {medians[0]};"
         f" {labels[1].lower()}: {medians[1]}."
     )
 
@@ -325,7 +325,7 @@ def _draw_marks(drawing: Drawing, frame: Frame, to_alert: int | None) -> None:
     _draw_flag(drawing, frame, 0, 12, "the change", "a")
     if to_alert is not None:
         place = min(float(to_alert), frame.x[1])
-        _draw_flag(drawing, frame, place, 28, f"the alert, {to_alert:,} predictions later", "b")
+        _draw_flag(drawing, frame, place, 28, f"alert after {to_alert:,}", "b")
 
 
 def _draw_flag(drawing: Drawing, frame: Frame, x_value: float, baseline: float, label: str, style: str) -> None:

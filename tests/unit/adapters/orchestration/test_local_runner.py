@@ -208,7 +208,7 @@ def test_ctrl_c_during_a_pause_makes_no_further_attempt() -> None:
 def test_a_process_that_gets_ctrl_c_in_a_pipeline_ends_with_it(tmp_path: Path) -> None:
     program = dedent(
         """
-        import sys, time
+        import sys
         from pathlib import Path
         from stackproof.adapters.orchestration.embedded import LocalRunner
         from stackproof.roles.adapter import Setting
@@ -216,7 +216,7 @@ def test_a_process_that_gets_ctrl_c_in_a_pipeline_ends_with_it(tmp_path: Path) -
 
         def first():
             print("started", flush=True)
-            time.sleep(0.5)
+            sys.stdin.readline()
 
         tasks = [Task("first", first), Task("second", lambda: print("second"), ("first",))]
         try:
@@ -225,13 +225,16 @@ def test_a_process_that_gets_ctrl_c_in_a_pipeline_ends_with_it(tmp_path: Path) -
             print("interrupted")
         """
     )
-    child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    assert child.stdout is not None
-    with child.stdout:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", program], stdin=pipe, stdout=pipe, text=True) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
         assert child.stdout.readline() == "started\n"
         child.send_signal(signal.SIGINT)
+        child.stdin.write("go on\n")
+        child.stdin.close()
         assert child.stdout.read() == "ended first\ninterrupted\n"
-    assert child.wait() == 0
+    assert child.returncode == 0
 
 
 def test_every_fault_of_a_pipeline_is_named_at_once() -> None:

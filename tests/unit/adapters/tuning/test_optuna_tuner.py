@@ -1,11 +1,11 @@
 import fcntl
 import os
 import resource
-import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
@@ -52,24 +52,22 @@ CHILD = dedent(
 )
 
 
-def start_child(home: Path) -> subprocess.Popen[str]:
-    """A process that is inside the objective of trial 5 and stays there."""
+@contextmanager
+def inside_trial_5(home: Path) -> Iterator[None]:
+    """Another process is inside the objective of trial 5, until it is killed with SIGKILL."""
     home.mkdir(exist_ok=True)
-    child = subprocess.Popen([sys.executable, "-c", CHILD, str(home)], stdout=subprocess.PIPE, text=True)
-    assert child.stdout is not None
-    assert child.stdout.readline() == "inside trial 5\n"
-    return child
-
-
-def end(child: subprocess.Popen[str], signal_number: int) -> None:
-    child.send_signal(signal_number)
-    child.wait()
-    assert child.stdout is not None
-    child.stdout.close()
+    with subprocess.Popen([sys.executable, "-c", CHILD, str(home)], stdout=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "inside trial 5\n"
+            yield
+        finally:
+            child.kill()
 
 
 def test_a_study_killed_inside_a_trial_resumes_to_the_trials_of_one_that_ran_through(tmp_path: Path) -> None:
-    end(start_child(tmp_path / "killed"), signal.SIGKILL)
+    with inside_trial_5(tmp_path / "killed"):
+        pass
     ran_here: list[int] = []
 
     def objective(trial: Trial) -> float:
@@ -82,10 +80,8 @@ def test_a_study_killed_inside_a_trial_resumes_to_the_trials_of_one_that_ran_thr
 
 
 def test_a_study_that_another_process_runs_is_unavailable_until_that_process_ends(tmp_path: Path) -> None:
-    child = start_child(tmp_path / "home")
-    with pytest.raises(Unavailable, match="being run by another process"):
+    with inside_trial_5(tmp_path / "home"), pytest.raises(Unavailable, match="being run by another process"):
         tune(tmp_path / "home")
-    end(child, signal.SIGKILL)
     assert len(tune(tmp_path / "home").trials) == 12
 
 

@@ -1,0 +1,344 @@
+"""The contract of monitoring, made executable."""
+
+import json
+import math
+import random
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stackproof.errors import InvalidTable, NotFound, RefusedInput
+from stackproof.roles.monitoring import Alert, ColumnKind, Finding, Policy
+from stackproof.testing.conformance import Conformance, needs
+
+COLUMNS = {"speed": ColumnKind.NUMERIC, "carrier": ColumnKind.CATEGORICAL}
+POLICY = Policy(false_alarms_per_million=10.0, window=200, every=25)
+CHANGED_FACTOR = 0.44704
+
+
+class MonitoringConformance(Conformance):
+    """Covers the capabilities "drift", "performance", "metrics" and "alerts"."""
+
+    def test_a_stream_from_the_reference_raises_no_alarm(self, adapter: Any) -> None:
+        needs(adapter, "drift")
+        adapter.start("flights", _rows(2000), COLUMNS, POLICY)
+        assert adapter.observe("flights", _rows(1000, seed=1)) == []
+
+    def test_a_numeric_column_multiplied_by_a_constant_is_found_within_a_window(self, adapter: Any) -> None:
+        needs(adapter, "drift")
+        adapter.start("flights", _rows(2000), COLUMNS, POLICY)
+        adapter.observe("flights", _rows(400, seed=1))
+        findings = adapter.observe("flights", _rows(200, seed=2, factor=CHANGED_FACTOR))
+        assert [finding.column for finding in findings] == ["speed"]
+        _is_sound(findings[0], position=600)
+
+    def test_a_changed_share_of_a_category_is_found_within_a_window(self, adapter: Any) -> None:
+        needs(adapter, "drift")
+        adapter.start("flights", _rows(2000), COLUMNS, POLICY)
+        adapter.observe("flights", _rows(400, seed=1))
+        findings = adapter.observe("flights", _rows(200, seed=2, carriers=("UA",)))
+        assert [finding.column for finding in findings] == ["carrier"]
+        _is_sound(findings[0], position=600)
+
+    def test_values_that_go_missing_are_found_within_a_window(self, adapter: Any) -> None:
+        needs(adapter, "drift")
+        adapter.start("flights", _rows(2000), COLUMNS, POLICY)
+        findings = adapter.observe("flights", _rows(200, seed=2, missing=0.6))
+        assert {finding.column for finding in findings} == {"speed", "carrier"}
+
+    def test_a_column_in_alarm_is_reported_once_and_again_after_it_was_well(self, adapter: Any) -> None:
+        needs(adapter, "drift")
+        adapter.start("flights", _rows(2000), COLUMNS, POLICY)
+        changed, well = _rows(600, seed=2, factor=CHANGED_FACTOR), _rows(1000, seed=3)
+        assert len(adapter.observe("flights", changed)) == 1
+        assert adapter.observe("flights", changed) == []
+        assert adapter.observe("flights", well) == []
+        assert len(adapter.observe("flights", changed)) == 1
+
+    def test_row_by_row_and_in_batches_give_the_same_findings(self, adapter: Any) -> None:
+        needs(adapter, "drift")
+        stream = _join(_rows(90, seed=1), _rows(90, seed=2, factor=CHANGED_FACTOR, missing=0.3))
+        found: list[list[Finding]] = []
+        for sizes in ([1] * 180, [180], [7, 50, 0, 101, 22]):
+            adapter.start("flights", _rows(2000), COLUMNS, POLICY)
+            start, findings = 0, []
+            for size in sizes:
+                findings += adapter.observe("flights", _part(stream, start, start + size))
+                start += size
+            found.append(findings)
+        assert found[0]
+        assert found[0] == found[1] == found[2]
+
+    def test_the_position_counts_the_rows_and_starts_anew(self, adapter: Any) -> None:
+        needs(adapter, "drift")
+        adapter.start("flights", _rows(100), COLUMNS, POLICY)
+        assert adapter.position("flights") == 0
+        adapter.observe("flights", _rows(30))
+        adapter.observe("flights", _rows(0))
+        adapter.observe("flights", _rows(3))
+        assert adapter.position("flights") == 33
+        adapter.start("flights", _rows(100), COLUMNS, POLICY)
+        assert adapter.position("flights") == 0
+
+    def test_monitors_of_different_names_do_not_touch_each_other(self, adapter: Any) -> None:
+        needs(adapter, "drift")
+        adapter.start("a", _rows(2000), COLUMNS, POLICY)
+        adapter.start("b é/../\n", _rows(2000), COLUMNS, POLICY)
+        assert adapter.observe("a", _rows(200, factor=CHANGED_FACTOR))
+        assert adapter.observe("b é/../\n", _rows(200, seed=1)) == []
+        assert (adapter.position("a"), adapter.position("b é/../\n")) == (200, 200)
+
+    def test_a_restarted_monitor_goes_on_where_it_was(self, home: Path) -> None:
+        adapter = self.make(home)
+        try:
+            needs(adapter, "drift")
+            adapter.start("flights", _rows(2000), COLUMNS, POLICY)
+            stream = _join(_rows(90, seed=1), _rows(110, seed=2, factor=CHANGED_FACTOR))
+            whole = adapter.observe("flights", stream)
+            adapter.start("flights", _rows(2000), COLUMNS, POLICY)
+            pieces = []
+            for start in range(0, 200, 40):
+                pieces += adapter.observe("flights", _part(stream, start, start + 40))
+                adapter.close()
+                adapter = self.make(home)
+                assert adapter.position("flights") == start + 40
+        finally:
+            adapter.close()
+        assert whole
+        assert pieces == whole
+
+    @pytest.mark.parametrize("hostile", range(14))
+    def test_hostile_columns_never_raise_and_leave_the_others_alone(self, adapter: Any, hostile: int) -> None:
+        needs(adapter, "drift")
+        values = _hostile(120)[hostile]
+        for kind in ColumnKind:
+            columns = {"hostile": kind, **COLUMNS}
+            for name, reference in (("as reference", values), ("live", None)):
+                rows = _columns(120)
+                rows["hostile"] = reference or _usual(kind, 120)
+                adapter.start(name, _table(rows), columns, POLICY)
+                for live in (values, _usual(kind, 120)):
+                    found = adapter.observe(name, _table(_columns(120, seed=1) | {"hostile": live}))
+                    assert {finding.column for finding in found} <= {"hostile"}
+                    for finding in found:
+                        _is_sound(finding, position=adapter.position(name))
+
+    def test_a_reference_without_rows_or_a_column_is_refused(self, adapter: Any) -> None:
+        needs(adapter, "drift")
+        with pytest.raises(InvalidTable, match="no rows"):
+            adapter.start("flights", _rows(0), COLUMNS, POLICY)
+        with pytest.raises(InvalidTable, match="nowhere"):
+            adapter.start("flights", _rows(10), {**COLUMNS, "nowhere": ColumnKind.NUMERIC}, POLICY)
+
+    def test_rows_without_a_watched_column_are_refused_and_not_counted(self, adapter: Any) -> None:
+        needs(adapter, "drift")
+        adapter.start("flights", _rows(10), COLUMNS, POLICY)
+        with pytest.raises(InvalidTable, match="carrier"):
+            adapter.observe("flights", _table({"speed": [1.0]}))
+        assert adapter.position("flights") == 0
+
+    def test_a_name_that_was_not_started_is_not_found(self, adapter: Any) -> None:
+        needs(adapter, "drift")
+        with pytest.raises(NotFound):
+            adapter.observe("flights", _rows(1))
+        with pytest.raises(NotFound):
+            adapter.position("flights")
+
+    def test_performance_gives_the_known_measures(self, adapter: Any) -> None:
+        needs(adapter, "performance")
+        found = adapter.performance([0.9, 0.2, 0.6, 0.4], [True, False, False, True])
+        assert found.rows == 4
+        assert found.log_loss == pytest.approx(-sum(map(math.log, (0.9, 0.8, 0.4, 0.4))) / 4)
+        assert found.brier == pytest.approx((0.01 + 0.04 + 0.36 + 0.36) / 4)
+        assert found.auc == pytest.approx(0.75)
+        assert (found.base_rate, found.mean_prediction) == pytest.approx((0.5, 0.525))
+
+    def test_performance_on_one_class_has_no_auc_and_certain_errors_stay_finite(self, adapter: Any) -> None:
+        needs(adapter, "performance")
+        found = adapter.performance([0.0, 1.0], [True, True])
+        assert found.auc is None
+        assert math.isfinite(found.log_loss)
+
+    @pytest.mark.parametrize(("predictions", "labels"), [([], []), ([0.5], []), ([0.5], [True, False])])
+    def test_performance_refuses_unequal_or_no_rows(
+        self, adapter: Any, predictions: list[float], labels: list[bool]
+    ) -> None:
+        needs(adapter, "performance")
+        with pytest.raises(InvalidTable):
+            adapter.performance(predictions, labels)
+
+    @pytest.mark.parametrize("prediction", [-0.1, 1.5, math.nan, math.inf])
+    def test_performance_refuses_what_is_no_probability(self, adapter: Any, prediction: float) -> None:
+        needs(adapter, "performance")
+        with pytest.raises(RefusedInput):
+            adapter.performance([0.5, prediction], [True, False])
+
+    def test_metrics_are_prefixed_escaped_and_typed(self, adapter: Any) -> None:
+        needs(adapter, "metrics")
+        page = adapter.expose({"rows": 3.0, "log-loss": math.nan, "up": math.inf}, {"model": 'a"b\\c\nd é'})
+        assert 'stackproof_rows{model="a\\"b\\\\c\\nd é"} 3.0\n' in page
+        assert re.search(r"^stackproof_log_loss\{.*\} NaN$", page, re.MULTILINE)
+        assert re.search(r"^stackproof_up\{.*\} \+Inf$", page, re.MULTILINE)
+        assert page.count("# TYPE stackproof_") == 3
+        assert page.endswith("\n")
+
+    def test_an_alert_reaches_the_console_a_file_and_a_webhook(
+        self, adapter: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        needs(adapter, "alerts")
+        file = tmp_path / "alerts.jsonl"
+        with webhook_server() as server:
+            sinks = ["console", f"file:{file}", f"webhook:{server.url}"]
+            assert adapter.send(an_alert(), sinks) == dict.fromkeys(sinks, "sent")
+        assert "speed" in capsys.readouterr().err
+        for line in (file.read_bytes(), server.bodies[0]):
+            assert json.loads(line)["findings"][0]["column"] == "speed"
+
+    def test_a_sink_that_fails_is_told_and_stops_no_other(self, adapter: Any, tmp_path: Path) -> None:
+        needs(adapter, "alerts")
+        file = tmp_path / "alerts.jsonl"
+        with webhook_server(500) as server:
+            bad = [f"file:{tmp_path}/no/folder", f"webhook:{server.url}", "webhook:http://127.0.0.1:9/"]
+            results = adapter.send(an_alert(), [*bad, f"file:{file}"])
+        assert results[f"file:{file}"] == "sent"
+        assert all(results[sink] not in ("", "sent") for sink in bad)
+        assert len(server.bodies) == 3
+
+    @pytest.mark.parametrize("sink", ["", "email:a@example.org", "file:", "webhook:file:///etc/passwd", "webhook:"])
+    def test_a_sink_of_another_form_is_refused_before_anything_is_sent(
+        self, adapter: Any, tmp_path: Path, sink: str
+    ) -> None:
+        needs(adapter, "alerts")
+        file = tmp_path / "alerts.jsonl"
+        with pytest.raises(RefusedInput):
+            adapter.send(an_alert(), [f"file:{file}", sink])
+        assert not file.exists()
+
+
+class WebhookServer:
+    """A real HTTP server that keeps what is posted. `answers`: the statuses, in order; the last one stays."""
+
+    def __init__(self, answers: Sequence[int], headers: Mapping[str, str]) -> None:
+        self.bodies: list[bytes] = []
+        self.headers: list[Mapping[str, str]] = []
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                server.headers.append(dict(self.headers.items()))
+                server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(answers[min(len(server.bodies), len(answers)) - 1])
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Silent."""
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}/hook?team=a"
+
+
+@contextmanager
+def webhook_server(*answers: int, headers: Mapping[str, str] | None = None) -> Iterator[WebhookServer]:
+    """A server on a free port of this machine; without answers it says 204."""
+    server = WebhookServer(answers or (204,), headers or {})
+    thread = threading.Thread(target=server.http.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.http.shutdown()
+        server.http.server_close()
+        thread.join()
+
+
+def an_alert(*, statistic: float = 0.69) -> Alert:
+    """An alert with one finding on the column "speed"."""
+    finding = Finding(
+        "speed", "Kolmogorov-Smirnov", statistic, 1e-10, 1e-6, "median 10.4 -> 4.6", 1000, 1024, "mph to m/s"
+    )
+    return Alert(
+        id="alert:1",
+        deployment="delay",
+        at=datetime(2013, 6, 1, tzinfo=UTC),
+        title="speed differs from the reference",
+        findings=(finding,),
+        first_prediction="prediction:1",
+        last_prediction="prediction:2",
+    )
+
+
+def _is_sound(finding: Finding, *, position: int) -> None:
+    assert 0 <= finding.p_value < finding.threshold
+    assert 0 <= finding.first <= finding.last < position
+    assert finding.last - finding.first < POLICY.window
+    assert (finding.last + 1) % POLICY.every == 0
+    assert finding.test
+    assert finding.effect
+    assert isinstance(finding.hint, str)
+
+
+def _table(columns: Mapping[str, Sequence[object]]) -> Any:
+    import polars as pl
+
+    return pl.DataFrame({name: pl.Series(values, strict=False) for name, values in columns.items()})
+
+
+def _columns(
+    count: int,
+    *,
+    seed: int = 0,
+    factor: float = 1.0,
+    missing: float = 0.01,
+    carriers: Sequence[str] = ("UA", "UA", "B6", "DL", "é"),
+) -> dict[str, list[Any]]:
+    chance = random.Random(seed)
+
+    def present(value: object) -> object:
+        return None if chance.random() < missing else value
+
+    return {
+        "speed": [present(round(chance.gammavariate(4, 2.5)) * factor) for _ in range(count)],
+        "carrier": [present(chance.choice(carriers)) for _ in range(count)],
+    }
+
+
+def _rows(count: int, **changes: Any) -> Any:
+    import polars as pl
+
+    columns = _columns(count, **changes)
+    return pl.DataFrame(columns, schema={"speed": pl.Float64, "carrier": pl.String})
+
+
+def _join(first: Any, second: Any) -> Any:
+    import polars as pl
+
+    return pl.concat([first, second])
+
+
+def _part(rows: Any, start: int, stop: int) -> Any:
+    return rows[start:stop]
+
+
+def _usual(kind: ColumnKind, count: int) -> list[Any]:
+    values = _columns(count, seed=5)
+    return values["speed"] if kind is ColumnKind.NUMERIC else values["carrier"]
+
+
+def _hostile(count: int) -> list[list[Any]]:
+    nan, inf = math.nan, math.inf
+    cycles: list[list[Any]] = [
+        [None], [nan], [inf], [-inf], [inf, -inf, nan, None, 0.0], [0.0], ["only"], ["1.5", "x", ""],
+        [True, False], [True], [1e300, -1e300, 5e-324], [2**62, -(2**62)], ["\x00", "\n", "é" * 300, "🛫"],
+    ]  # fmt: skip
+    repeated = [[cycle[row % len(cycle)] for row in range(count)] for cycle in cycles]
+    return [*repeated, [f"value {row}" for row in range(count)]]
