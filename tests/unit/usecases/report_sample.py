@@ -142,7 +142,13 @@ def decision() -> DecisionPart:
     }
     rejected = (
         Rejected("neptune", "discontinued", "lifecycle", "facts of neptune", date(2026, 3, 5)),
-        Rejected("comet", "no self-hosting within the budget", "budget", "facts of comet", date(2026, 5, 2)),
+        Rejected(
+            "comet",
+            "no self-hosting within the budget",
+            "budget",
+            "facts of comet: https://raw.example.com/" + 12 * "long_name_without_a_space_",
+            date(2026, 5, 2),
+        ),
     )
     rows = []
     for role in ROLES:

@@ -77,13 +77,13 @@ class Race:
         self._grace_s = budget_s * SHARE_OF_GRACE
         self._most = most
         self._recipes = recipes
-        order = _spread_order(examples.target, task.problem, np.random.default_rng(task.seed))
+        order = spread_order(examples.target, task.problem, np.random.default_rng(task.seed))
         scored = max(2, min(round(len(order) * SHARE_SCORED), MOST_SCORED_ROWS))
         scored = min(scored, len(order) - 1)
         self._scored, rest = order[:scored], order[scored:]
-        again = _spread_order(examples.target[rest], task.problem, np.random.default_rng(task.seed + 1))
+        again = spread_order(examples.target[rest], task.problem, np.random.default_rng(task.seed + 1))
         self._fitted = rest[again]
-        self._sizes = _sizes(len(self._fitted))
+        self._sizes = sizes_of(len(self._fitted))
 
     def run(self, on_entry: Callable[[Entry], None]) -> None:
         """First every recipe with its default parameters, then drawn ones. `on_entry` hears of each once."""
@@ -211,7 +211,7 @@ def _rank(entry: Entry) -> float:
     return float("inf") if entry.score is None else -entry.score
 
 
-def _sizes(rows: int) -> list[int]:
+def sizes_of(rows: int) -> list[int]:
     """All rows last, each size a quarter of the next; the first is at least `FEWEST_ROWS` or all rows."""
     sizes = [rows]
     while sizes[0] >= GROWTH * FEWEST_ROWS:
@@ -219,7 +219,7 @@ def _sizes(rows: int) -> list[int]:
     return sizes
 
 
-def _spread_order(target: Floats, problem: Problem, source: np.random.Generator) -> Any:
+def spread_order(target: Floats, problem: Problem, source: np.random.Generator) -> Any:
     """A random order of the rows; for two classes, one whose every start has both in their proportion."""
     order = source.permutation(len(target))
     if problem is Problem.REGRESSION:

@@ -12,6 +12,7 @@ Floats: TypeAlias = NDArray[np.float64]
 Ranks: TypeAlias = NDArray[np.int64]
 
 MISSING_RANK = np.iinfo(np.int64).max
+POINTS_AT_ONCE = 32
 G_TAIL_FACTOR = 2.0
 """By how much the tail of the G statistic may exceed that of chi-square; measured in the tests of this module."""
 
@@ -60,25 +61,28 @@ def share_p_value(seen: int, rows: int, reference_seen: int, reference_rows: int
 @lru_cache(maxsize=65_536)
 def share_limits(rows: int, reference_seen: int, reference_rows: int, threshold: float) -> tuple[int, int]:
     """The fewest and the most that may be seen of `rows` with a p-value not below the threshold."""
-    expected = min(round(rows * reference_seen / max(reference_rows, 1)), rows)
+    if rows == 0 or reference_rows == 0:
+        return 0, rows
 
-    def is_well(seen: int) -> bool:
-        return share_p_value(seen, rows, reference_seen, reference_rows) >= threshold
+    def at_most(seen: Ranks) -> Floats:
+        return np.asarray(stats.hypergeom.cdf(seen, rows + reference_rows, seen + reference_seen, rows))
 
-    return _last_well(is_well, expected, 0), _last_well(is_well, expected, rows)
+    def at_least_all_but(others: Ranks) -> Floats:
+        seen = rows - others
+        return np.asarray(stats.hypergeom.sf(seen - 1, rows + reference_rows, seen + reference_seen, rows))
+
+    fewest = _first_reaching(at_most, rows, threshold / 2)
+    return fewest, rows - _first_reaching(at_least_all_but, rows, threshold / 2)
 
 
-def _last_well(is_well: Callable[[int], bool], inside: int, outside: int) -> int:
-    """The last number on the way from `inside`, which is well, to `outside` that is well: by bisection."""
-    if is_well(outside):
-        return outside
-    while abs(outside - inside) > 1:
-        middle = (inside + outside) // 2
-        if is_well(middle):
-            inside = middle
-        else:
-            outside = middle
-    return inside
+def _first_reaching(tail: Callable[[Ranks], Floats], last: int, level: float) -> int:
+    """The first of 0 ... `last` at which the tail, which grows up to 1, reaches the level."""
+    before, reached = -1, last
+    while reached - before > 1:
+        points = np.unique(np.linspace(before + 1, reached, POINTS_AT_ONCE).astype(np.int64))
+        place = int(np.argmax(tail(points) >= level))
+        before, reached = int(points[place - 1]) if place else before, int(points[place])
+    return reached
 
 
 def g_statistic(counts: Ranks, reference_counts: Ranks) -> float:

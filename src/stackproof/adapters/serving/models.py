@@ -84,21 +84,22 @@ def _check_trees(model: Any, columns: int) -> None:
 
 
 def _is_sound(tree: Mapping[str, Sequence[int]], columns: int) -> bool:
-    """Each child names its parent, the root (node 0) has none: so no walk from the root can circle."""
-    left, right, parents = tree["left_children"], tree["right_children"], tree["parents"]
-    nodes = range(len(left))
-    if not (len(right) == len(parents) == len(tree["split_indices"]) == len(left) > 0) or parents[0] in nodes:
+    """Every walk from the root (node 0) stays in the tree, on known columns, and never comes back."""
+    left, right, splits = tree["left_children"], tree["right_children"], tree["split_indices"]
+    if not len(left) == len(right) == len(splits) > 0:
         return False
-    return all(
-        (left[node] == -1 and right[node] == -1)
-        or (
-            left[node] in nodes
-            and right[node] in nodes
-            and parents[left[node]] == node == parents[right[node]]
-            and 0 <= tree["split_indices"][node] < columns
-        )
-        for node in nodes
-    )
+    nodes, seen, waiting = range(len(left)), {0}, [0]
+    while waiting:
+        node = waiting.pop()
+        children = {left[node], right[node]}
+        if children == {-1}:
+            continue
+        inside = all(child in nodes and child not in seen for child in children)
+        if len(children) < 2 or not inside or not 0 <= splits[node] < columns:
+            return False
+        seen |= children
+        waiting += children
+    return True
 
 
 class OnnxModel:

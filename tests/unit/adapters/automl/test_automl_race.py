@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stackproof.adapters.automl.columns import Examples
-from stackproof.adapters.automl.race import Entry, Race, _sizes, _spread_order, ranked
+from stackproof.adapters.automl.race import Entry, Race, ranked, sizes_of, spread_order
 from stackproof.adapters.automl.recipes import Params, Recipe, Task
 from stackproof.roles.automl import Problem
 from stackproof.roles.serving import TensorSpec
@@ -136,7 +136,7 @@ def test_only_models_that_may_still_be_written_are_kept_in_memory() -> None:
 @given(st.integers(2, 40), st.integers(2, 400), st.integers(0, 2**31))
 def test_every_start_of_the_order_has_both_classes_in_proportion(few: int, many: int, seed: int) -> None:
     target = np.array([1.0] * few + [0.0] * many)
-    order = _spread_order(target, Problem.BINARY, np.random.default_rng(seed))
+    order = spread_order(target, Problem.BINARY, np.random.default_rng(seed))
     assert sorted(order) == list(range(few + many))
     for size in range(2, few + many + 1):
         positive = target[order[:size]].sum()
@@ -146,7 +146,7 @@ def test_every_start_of_the_order_has_both_classes_in_proportion(few: int, many:
 
 @given(st.integers(1, 10**8))
 def test_sizes_grow_to_all_rows(rows: int) -> None:
-    sizes = _sizes(rows)
+    sizes = sizes_of(rows)
     assert sizes[-1] == rows
     assert sizes == sorted(set(sizes))
     assert sizes[0] >= min(rows, 1_000)

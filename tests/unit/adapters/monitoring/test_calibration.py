@@ -27,20 +27,18 @@ def _is_within(alarms: int, predictions: int, policy: Policy) -> bool:
 
 
 @pytest.mark.parametrize("reference_rows", [200, 1000, 20_000])
-def test_streams_drawn_from_the_reference_keep_the_bound(
-    draw: Draw, observe: Observe, reference_rows: int
-) -> None:
+def test_streams_drawn_from_the_reference_keep_the_bound(draw: Draw, observe: Observe, reference_rows: int) -> None:
     reference = draw(reference_rows, 1)
-    stream = reference.sample(15_000, with_replacement=True, seed=2)
+    stream = reference.sample(10_000, with_replacement=True, seed=2)
     assert _is_within(len(observe(reference, stream, LOOSE)), stream.height, LOOSE)
 
 
 def test_new_streams_from_the_source_of_the_reference_keep_the_bound(draw: Draw, observe: Observe) -> None:
-    alarms = sum(len(observe(draw(1000, seed), draw(2000, 100 + seed), LOOSE)) for seed in range(10))
-    assert _is_within(alarms, 20_000, LOOSE)
+    alarms = sum(len(observe(draw(1000, seed), draw(1500, 100 + seed), LOOSE)) for seed in range(6))
+    assert _is_within(alarms, 9000, LOOSE)
 
 
-def test_the_default_policy_is_silent_on_a_hundred_thousand_predictions(draw: Draw, observe: Observe) -> None:
+def test_the_default_policy_is_silent_on_twenty_thousand_predictions(draw: Draw, observe: Observe) -> None:
     reference = draw(5000, 3)
     assert observe(reference, reference.sample(20_000, with_replacement=True, seed=4)) == []
 
@@ -63,9 +61,7 @@ def test_many_streams_keep_the_bound(
     for seed in range(repeats):
         reference = draw(reference_rows, seed)
         stream = (
-            reference.sample(rows, with_replacement=True, seed=seed)
-            if is_from_reference
-            else draw(rows, 10_000 + seed)
+            reference.sample(rows, with_replacement=True, seed=seed) if is_from_reference else draw(rows, 10_000 + seed)
         )
         alarms += len(observe(reference, stream, policy))
     assert _is_within(alarms, repeats * rows, policy)
@@ -84,9 +80,7 @@ def test_the_thresholds_of_all_tests_in_a_million_predictions_add_up_to_at_most_
     policy: Policy, numeric: int, categorical: int
 ) -> None:
     columns = {f"n{place}": ColumnKind.NUMERIC for place in range(numeric)}
-    columns |= {f"c{place}": ColumnKind.CATEGORICAL for place in range(categorical)} or {
-        "one": ColumnKind.NUMERIC
-    }
+    columns |= {f"c{place}": ColumnKind.CATEGORICAL for place in range(categorical)} or {"one": ColumnKind.NUMERIC}
     plan = plan_of(policy, columns)
     numeric_columns = sum(kind is ColumnKind.NUMERIC for kind in columns.values())
     tests_in_a_look = (2 * numeric_columns + 3 * (len(columns) - numeric_columns)) * len(plan.sizes)

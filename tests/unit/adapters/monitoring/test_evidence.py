@@ -58,9 +58,7 @@ def test_missing_values_take_no_part_in_the_gap() -> None:
 @pytest.mark.parametrize(
     ("rows", "reference_rows"), [(10, 10), (25, 40), (50, 50), (25, 1000), (100, 300), (60, 61), (7, 900)]
 )
-def test_the_gaps_p_value_is_at_least_the_exact_one_of_two_continuous_samples(
-    rows: int, reference_rows: int
-) -> None:
+def test_the_gaps_p_value_is_at_least_the_exact_one_of_two_continuous_samples(rows: int, reference_rows: int) -> None:
     """At the levels that a plan can ask for; near 0.3 the inequality is off by a few parts in a thousand."""
     checked = 0
     for shifted in range(rows // 5, rows + 1):
@@ -174,8 +172,7 @@ def test_the_g_tests_exact_rejection_probability_is_at_most_the_level_with_many_
 def test_g_is_zero_for_equal_shares_and_grows_with_the_difference() -> None:
     reference = np.array([600, 300, 100])
     statistics = [
-        g_statistic(np.array(counts), reference)
-        for counts in ([60, 30, 10], [55, 30, 15], [40, 30, 30], [0, 0, 100])
+        g_statistic(np.array(counts), reference) for counts in ([60, 30, 10], [55, 30, 15], [40, 30, 30], [0, 0, 100])
     ]
     assert statistics[0] == pytest.approx(0, abs=1e-9)
     assert all(less < more for less, more in pairwise(statistics))

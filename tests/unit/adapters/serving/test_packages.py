@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -136,8 +137,9 @@ def test_a_graph_with_a_tensor_per_input_is_fed_by_name(tmp_path: Path) -> None:
         "..\\model.onnx",
         "C:model.onnx",
         "model.onnx\0.json",
-    ]
-    + ["model.pkl", "model.joblib", "model.pt", "model.h5", "model", "model.onnx.pkl", 7, None, ["model.onnx"]],
+        *("model.pkl", "model.joblib", "model.pt", "model.h5", "model", "model.onnx.pkl"),
+        *(7, None, ["model.onnx"]),
+    ],
 )
 def test_a_model_file_that_leaves_the_package_or_has_another_ending_is_refused(small: Path, name: object) -> None:
     change_signature(small, file=name)
@@ -242,16 +244,34 @@ def test_a_model_file_that_was_cut_off_is_damaged(kind: str, kept: float, reques
 
 
 def test_a_model_that_ends_the_process_which_reads_it_is_found_by_another_process(delays: Path, small: Path) -> None:
-    change_model(delays, lambda tree: tree["left_children"].__setitem__(0, 9_999))
+    change_model(delays, lambda tree: tree.update(parents=[-5] * len(tree["parents"])))
     with pytest.raises(Corrupted, match="delays"):
         load_safely([small, delays])
 
 
-@pytest.mark.parametrize("key", ["split_indices", "parents"])
-def test_a_tree_that_points_elsewhere_is_damaged(delays: Path, key: str) -> None:
-    change_model(delays, lambda tree: tree[key].__setitem__(1, 5_000))
+@pytest.mark.parametrize(
+    ("key", "node", "value"),
+    [("left_children", 0, 9_999), ("right_children", 0, 0), ("left_children", 0, -1), ("split_indices", 0, 7)],
+)
+def test_a_tree_that_points_elsewhere_is_damaged(delays: Path, key: str, node: int, value: int) -> None:
+    change_model(delays, lambda tree: tree[key].__setitem__(node, value))
     with pytest.raises(Corrupted):
-        load_safely([delays])
+        load(delays)
+
+
+def test_a_pruned_tree_is_served(tmp_path: Path) -> None:
+    import xgboost
+
+    random = np.random.default_rng(0)
+    columns = random.normal(size=(300, 2))
+    parameters = {"updater": "grow_colmaker,prune", "gamma": 3.0, "nthread": 1, "verbosity": 0}
+    parameters["objective"] = "binary:logistic"
+    booster = xgboost.train(parameters, xgboost.DMatrix(columns, random.random(300) < 0.5), 5)
+    booster.save_model(tmp_path / "model.json")
+    assert re.search('"num_deleted":"[1-9]', (tmp_path / "model.json").read_text())
+    inputs = (TensorSpec("a", "FP64"), TensorSpec("b", "FP64"))
+    Signature("xgboost-json", "model.json", inputs, PROBABILITY).write(tmp_path)
+    assert load(tmp_path)
 
 
 def test_a_graph_with_data_in_another_file_is_refused(tmp_path: Path) -> None:
