@@ -1,12 +1,12 @@
 """Requests per second and latency of the embedded model server, beside plain Starlette.
 
-`python -m benchmarks.serving [--seconds 4]`. Five servers, one worker each, the same gradient-boosting
+`python -m benchmarks.serving [--seconds 4]`. Four servers, one worker each, the same gradient-boosting
 model of 20 floats, the load generator on the same machine:
 
 - empty: Starlette answers `{}` without reading the request
 - plain: Starlette, orjson and xgboost in a dozen lines: no checks, no identifiers, no log
 - stackproof, no log: the embedded server with a log that forgets at once
-- stackproof, durable: the same with a log that is synced to disk before each answer
+- stackproof, ledger: the same with the ledger: each answer waits until its rows are synced and hash-chained
 """
 
 import argparse
@@ -25,9 +25,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stackproof.roles.serving import Deployment, LoggedPrediction, Route, Signature, TensorSpec
+from stackproof.roles.serving import Deployment, LoggedPrediction, PredictionLog, Route, Signature, TensorSpec
 
-SERVERS = ("empty", "plain", "stackproof, no log", "stackproof, durable")
+SERVERS = ("empty", "plain", "stackproof, no log", "stackproof, ledger")
 COLUMNS = 20
 CONNECTIONS = 16
 PATH = "/v2/models/bench/infer"
@@ -95,10 +95,13 @@ class ForgetfulLog:
 def serve_stackproof(kind: str, folder: Path) -> None:
     from stackproof.adapters.serving.embedded import EmbeddedServer
     from stackproof.roles.adapter import Setting
-    from stackproof.testing.serving_process import JsonLinesLog
 
-    (folder / "mode").write_text("durable")
-    log = JsonLinesLog(folder / "log.jsonl") if kind.endswith("durable") else ForgetfulLog()
+    log: PredictionLog = ForgetfulLog()
+    if kind.endswith("ledger"):
+        from stackproof.ledger.ledger import Ledger
+        from stackproof.store import Store
+
+        log = Ledger(Store(folder / "store")).predictions
     EmbeddedServer(Setting(home=folder)).run(
         Deployment("deployment:bench", "bench", (Route("bench", 1, folder, 1.0),)),
         features=None,
@@ -201,7 +204,7 @@ def write_model(folder: Path) -> None:
 
 @contextmanager
 def started(kind: str, folder: Path) -> Iterator[tuple[int, float, subprocess.Popen[str]]]:
-    """The port, the seconds until it answered, the process."""
+    """The port, the seconds until it was told, the process."""
     start = time.perf_counter()
     command = [sys.executable, "-m", "benchmarks.serving", "--server", kind, "--folder", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

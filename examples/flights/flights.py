@@ -209,7 +209,7 @@ def evaluate(examples: pl.DataFrame, fit: sp.Model, run: sp.Run) -> dict[str, fl
     precision, recall, _ = precision_recall_curve(late, probability)
     run.log_curve("precision-recall", *_thin(recall, precision), x_label="recall", y_label="precision")
     run.log_curve("calibration", *_calibration(late, probability), x_label="predicted", y_label="observed")
-    run.register("delay", fit)
+    run.register("delay", fit, alias="candidate")
     return metrics
 
 

@@ -69,10 +69,8 @@ def _price(way: object, answers: Answers) -> Iterator[Warned]:
         yield Warned(text, source, mode.date)
         if price.high > answers.number("organization.budget_usd_per_year"):
             yield Warned(f"At the high end {tool.name} costs more than the budget", source, mode.date)
-    if not way.preferred:
-        yield Warned(
-            f"{tool.name} is taken in its {mode.hosting} form, which is not what you prefer", source, mode.date
-        )
+    if way.drawback:
+        yield Warned(f"{tool.name} is taken in its {mode.hosting} form, {way.drawback}", source, mode.date)
 
 
 def _uncovered(choice: Choice, facts: Facts) -> Iterator[Warned]:

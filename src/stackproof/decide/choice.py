@@ -161,7 +161,7 @@ def candidates(role: str, facts: Facts) -> list[Tool]:
 def soundest(role: str, facts: Facts, available: Callable[[str], Usable | None]) -> str | None:
     """The tool to take where no rule names one: sound before doubtful, then as preferred, then by name."""
     found = [
-        (str(tool.status.value) in DOUBTFUL, not way.preferred, way.price.floor, tool.id)
+        (str(tool.status.value) in DOUBTFUL, bool(way.drawback), way.price.floor, tool.id)
         for tool in facts.tools.values()
         if role in tool.roles and (way := available(tool.id)) is not None
     ]

@@ -59,12 +59,12 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Usable:
-    """A tool in reach, the mode in which it is used and its price. `preferred`: the hosting is as preferred."""
+    """A tool in reach, the mode in which it is used and its price. `drawback`: what speaks against the mode."""
 
     tool: Tool
     mode: Mode
     price: Price
-    preferred: bool
+    drawback: str = ""
 
 
 def price_of(mode: Mode, answers: Answers) -> Price:
@@ -176,12 +176,12 @@ def _best_mode(tool: Tool, answers: Answers) -> Usable | Rejection:
         if faults:
             blocked.append(faults)
         else:
-            usable.append(Usable(tool, mode, price_of(mode, answers), _is_preferred(mode, answers)))
+            usable.append(Usable(tool, mode, price_of(mode, answers), _drawback(tool, mode, answers)))
     free = [way for way in usable if way.price == FREE]
     if free:  # a preference alone doesn't make a team buy what nobody states the price of
         usable = [way for way in usable if way.price.known]
     if usable:
-        return min(usable, key=lambda way: (not way.preferred, way.price.floor))
+        return min(usable, key=lambda way: (bool(way.drawback), way.price.floor))
     return _joined(blocked)
 
 
@@ -211,8 +211,11 @@ def _joined(blocked: list[list[Rejection]]) -> Rejection:
     )
 
 
-def _is_preferred(mode: Mode, answers: Answers) -> bool:
+def _drawback(tool: Tool, mode: Mode, answers: Answers) -> str:
     hosting = answers.text("infrastructure.hosting")
-    if hosting == "self-hosted-preferred":
-        return mode.hosting != "managed"
-    return mode.hosting != "self-hosted" if hosting == "managed-preferred" else True
+    unwanted = {"self-hosted-preferred": "managed", "managed-preferred": "self-hosted"}.get(hosting)
+    if mode.hosting == unwanted:
+        return "which is not what you prefer"
+    if mode.cost == "quote" and any(other.cost == "free" for other in tool.modes):
+        return "while the documents mean its free one"
+    return ""

@@ -92,7 +92,7 @@ def _pick_votes(pick: Pick, share: float, branch: Branch, available: Available, 
     status = str(tool.status.value)
     usable = available(pick.tool)
     if usable is not None:
-        points = share * facts.votes.factors.get(status, 1) * _hosting_factor(usable, facts)
+        points = share * facts.votes.factors.get(status, 1) * _form_factor(usable, facts)
         beside = tuple(name for name in pick.beside if available(name) is not None)
         yield Vote(pick.tool, points, branch, beside)
     if status in DEAD or status in DOUBTFUL:
@@ -101,7 +101,7 @@ def _pick_votes(pick: Pick, share: float, branch: Branch, available: Available, 
         for name in tool.replaced_by:
             other = available(name)
             if other is not None and name not in named:
-                yield Vote(name, left * _hosting_factor(other, facts), branch, replaces=pick.tool)
+                yield Vote(name, left * _form_factor(other, facts), branch, replaces=pick.tool)
                 return
 
 
@@ -118,8 +118,8 @@ def _refined(votes: Sequence[Vote], held: Sequence[Branch], available: Available
     ]
 
 
-def _hosting_factor(usable: Usable, facts: Facts) -> float:
-    return 1 if usable.preferred else facts.votes.factors["hosting_not_preferred"]
+def _form_factor(usable: Usable, facts: Facts) -> float:
+    return facts.votes.factors["other_form"] if usable.drawback else 1
 
 
 def _rank(votes: Sequence[Vote], stated: Branch | None) -> tuple[Standing, ...]:

@@ -99,9 +99,7 @@ def _texts(folder: Path) -> dict[str, str]:
     try:
         return {file.relative_to(folder).as_posix(): file.read_text("utf-8") for file in files}
     except OSError as error:
-        raise RefusedInput(
-            "A file of the facts can't be read", got=f"{error.filename}: {error.strerror}"
-        ) from error
+        raise RefusedInput("A file of the facts can't be read", got=f"{error.filename}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise RefusedInput("A file of the facts is not UTF-8", got=str(error)) from error
 

@@ -81,9 +81,7 @@ def read_mode(table: Table, sources: Table) -> Mode:
 
 def read_tree(document: Table) -> Tree:
     aspects = tuple(
-        Aspect(
-            table["name"], _all(table.get("when", ())), _groups(table.get("any", ())), table.get("level", "")
-        )
+        Aspect(table["name"], _all(table.get("when", ())), _groups(table.get("any", ())), table.get("level", ""))
         for table in document.get("aspects", ())
     )
     first = aspects[0].name if aspects else ""

@@ -71,9 +71,7 @@ def line_of(text: str, path: Path) -> int | None:
 
 
 def _mentions(line: str, key: str) -> bool:
-    words = (
-        line.split("#")[0].replace("[", " ").replace("]", " ").replace(".", " ").replace("=", " = ").split()
-    )
+    words = line.split("#")[0].replace("[", " ").replace("]", " ").replace(".", " ").replace("=", " = ").split()
     return key in words or f'"{key}"' in words
 
 
@@ -90,14 +88,16 @@ def _explain(error: Any) -> list[Fault]:
 
 
 def _explain_choice(error: Any) -> list[Fault]:
-    """The alternative that comes nearest: the one with the fewest faults, the deepest first."""
+    """The alternative that comes nearest: of the right type, the deepest, with the fewest faults."""
     by_alternative: dict[int, list[Any]] = {}
     for cause in error.context:
         by_alternative.setdefault(cause.schema_path[0], []).append(cause)
-    nearest = min(
-        by_alternative.values(), key=lambda causes: (-max(len(c.path) for c in causes), len(causes))
-    )
-    return [fault for cause in nearest for fault in _explain(cause)]
+
+    def distance(causes: list[Any]) -> tuple[bool, int, int]:
+        wrong_type = any(cause.validator == "type" and not cause.path for cause in causes)
+        return wrong_type, -max(len(cause.path) for cause in causes), len(causes)
+
+    return [fault for cause in min(by_alternative.values(), key=distance) for fault in _explain(cause)]
 
 
 def _unknown_keys(error: Any, path: Path) -> list[Fault]:
@@ -107,8 +107,7 @@ def _unknown_keys(error: Any, path: Path) -> list[Fault]:
         return [Fault(path, error.message)]
     unknown = [key for key in error.instance if key not in known]
     return [
-        Fault((*path, key), f"unknown key{did_you_mean(key, known)}. Allowed: {', '.join(known)}")
-        for key in unknown
+        Fault((*path, key), f"unknown key{did_you_mean(key, known)}. Allowed: {', '.join(known)}") for key in unknown
     ]
 
 

@@ -54,10 +54,13 @@ class Run:
         tree = self._workspace.store.blobs.put_tree(Path(path))
         self._do({"what": "artifact", "name": name, "tree": tree.digest})
 
-    def register(self, name: str, model: Model) -> None:
-        """Register the model under `name`; the same bytes from the same run are the same version."""
+    def register(self, name: str, model: Model, *, alias: str | None = None) -> None:
+        """Register the model under `name`, and point `alias` at the new version.
+
+        The same bytes from the same run are the same version.
+        """
         tree = self._workspace.store.blobs.put_tree(model.package)
-        self._do({"what": "register", "name": name, "tree": tree.digest})
+        self._do({"what": "register", "name": name, "tree": tree.digest, "alias": alias})
 
     def tune(
         self,
@@ -111,6 +114,8 @@ def replay(workspace: Workspace, run_id: str, entry: Mapping[str, Any]) -> Model
             with _restored(workspace, entry["tree"]) as path:
                 registry = workspace.live.adapter("tracking", "registry")
                 version: ModelVersion = registry.register_model(entry["name"], path, run_id=run_id)
+                if entry["alias"] is not None:
+                    registry.set_alias(entry["name"], entry["alias"], version.version)
                 return version
     return None
 

@@ -41,7 +41,7 @@ def modelled(summed: dict[str, float], doubled: pl.DataFrame, run: sp.Run) -> sp
         with open(path, "w") as file:
             file.write(str(summed["sum"]))
     model = sp.package_model(save, inputs=sp.model_inputs(doubled, ["x"]), reference=doubled)
-    run.register("tiny", model)
+    run.register("tiny", model, alias="latest")
     return model
 
 

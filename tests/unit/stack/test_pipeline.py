@@ -118,7 +118,9 @@ def test_a_model_is_registered_once_for_each_run_and_linked_to_it(workspace: Wor
     (model,) = done.models
     assert model.id == "model:tiny@1"
     assert [link.target for link in workspace.ledger.links_from(model.id)] == [done.run_id]
-    assert train(workspace).models[0].digest == model.digest
+    again = train(workspace).models[0]
+    assert again.digest == model.digest
+    assert workspace.live.adapter("tracking", "registry").get_model("tiny", "latest").version == again.version == 2
 
 
 def test_a_step_that_raises_ends_the_run_as_failed_with_the_error_as_cause(workspace: Workspace) -> None:

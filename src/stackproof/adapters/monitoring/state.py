@@ -126,7 +126,8 @@ class Watches:
             Policy(**json.loads(policy)),
             Reference.from_bytes(self._store.blobs.read(digest)),
         )
-        watch.resume(position, frozenset(json.loads(in_alarm)), _joined(batches))
+        if batches:
+            watch.resume(position, frozenset(json.loads(in_alarm)), _joined(batches))
         return watch
 
     def _forget_reference(self, digest: str) -> None:
