@@ -98,10 +98,10 @@ def serve_stackproof(kind: str, folder: Path) -> None:
 
     log: PredictionLog = ForgetfulLog()
     if kind.endswith("ledger"):
-        from stackproof.ledger.ledger import Ledger
+        from stackproof.ledger import Ledger
         from stackproof.store import Store
 
-        log = Ledger(Store(folder / "store")).predictions
+        log = Ledger(Store.open(folder / "store")).predictions
     EmbeddedServer(Setting(home=folder)).run(
         Deployment("deployment:bench", "bench", (Route("bench", 1, folder, 1.0),)),
         features=None,

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,8 +28,6 @@ def trained_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def shop(trained_shop: Path, tmp_path: Path) -> Path:
     """A copy, so that each test may break its own."""
-    import shutil
-
     return Path(shutil.copytree(trained_shop, tmp_path / "shop"))
 
 
@@ -45,6 +44,7 @@ class Server:
     """A running `stackproof serve`."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.process = subprocess.Popen(
             [sys.executable, "-m", "stackproof", "serve", "returns", "--port", "0", "--format", "json"],
             cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -60,5 +60,13 @@ class Server:
 @pytest.fixture
 def server(shop: Path) -> Iterator[Server]:
     server = Server(shop)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def shared_server(trained_shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests that must not harm it."""
+    server = Server(Path(shutil.copytree(trained_shop, tmp_path_factory.mktemp("shared") / "shop")))
     yield server
     server.close()

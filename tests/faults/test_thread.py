@@ -15,6 +15,11 @@ from typing import Any
 
 import pytest
 
+from stackproof.stack.project import Project
+from stackproof.stack.workspace import open_workspace
+
+pytestmark = pytest.mark.slow
+
 Stackproof = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -36,6 +41,11 @@ def ask(url: str, body: bytes | dict[str, Any]) -> tuple[int, dict[str, Any]]:
     except urllib.error.HTTPError as refused:
         with refused:
             return refused.code, json.loads(refused.read())
+
+
+def predictions_in(folder: Path) -> int:
+    with open_workspace(Project("shop", str(folder / "shop.py"))) as workspace:
+        return int(workspace.ledger.predictions.count())
 
 
 def shown(done: "subprocess.CompletedProcess[str]") -> str:
@@ -68,8 +78,7 @@ def test_predictions_answered_before_a_kill_are_in_the_ledger(server: Any, stack
     stop.set()
     for sender in senders:
         sender.join()
-    for prediction in (answered[0], answered[len(answered) // 2], answered[-1]):
-        assert stackproof("trace", prediction).returncode == 0
+    assert stackproof("trace", answered[-1]).returncode == 0
     check = "from pathlib import Path\nfrom stackproof.stack.workspace import *\nimport json, sys\n"
     check += "with open_workspace(find_project(Path('.'))) as w:\n"
     check += "    known = {p.id for _, p in w.ledger.predictions.after(0, limit=1_000_000)}\n"
@@ -93,7 +102,7 @@ def test_predictions_answered_before_a_kill_are_in_the_ledger(server: Any, stack
         (b"{", "JSON"),
         (b"[" * 100_000, "JSON"),
         (b"\xff\xfe", ""),
-        ({"inputs": []}, "price"),
+        ({"inputs": []}, "no inputs"),
         (request(price="cheap"), "price"),
         (request(price=[1, 2]), "price"),
         (request(channel=5), "channel"),
@@ -108,24 +117,24 @@ def test_predictions_answered_before_a_kill_are_in_the_ledger(server: Any, stack
     ],
 )
 def test_a_bad_request_gets_400_with_what_is_wrong_and_is_not_logged(
-    server: Any, stackproof: Stackproof, body: bytes | dict[str, Any], says: str
+    shared_server: Any, body: bytes | dict[str, Any], says: str
 ) -> None:
-    status, answer = ask(server.url, body)
+    before = predictions_in(shared_server.folder)
+    status, answer = ask(shared_server.url, body)
     assert status == 400
     assert says.lower() in answer["error"].lower()
-    assert ask(server.url, request())[0] == 200
-    traced = json.loads(stackproof("trace", "--format", "json").stdout)
-    assert traced["prediction"]["features"]["price"] == 99.5
+    assert predictions_in(shared_server.folder) == before
+    assert ask(shared_server.url, request())[0] == 200
 
 
-def test_ten_megabytes_of_json_get_413_and_the_server_goes_on(server: Any) -> None:
+def test_ten_megabytes_of_json_get_413_and_the_server_goes_on(shared_server: Any) -> None:
     body = json.dumps(request(padding="x" * 10_000_000)).encode()
     try:
-        status, _ = ask(server.url, body)
+        status, _ = ask(shared_server.url, body)
     except (ConnectionError, urllib.error.URLError):
         status = 413  # the server closed while we were still sending
     assert status == 413
-    assert ask(server.url, request())[0] == 200
+    assert ask(shared_server.url, request())[0] == 200
 
 
 def test_a_port_in_use_is_one_clear_message(server: Any, stackproof: Stackproof) -> None:
@@ -169,7 +178,10 @@ def test_ctrl_c_in_the_middle_ends_the_run_as_killed_and_the_next_one_goes_on(
     while not (shop / "started").exists():
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=30)
+    try:
+        _, said = running.communicate(timeout=30)
+    finally:
+        running.kill()
     assert running.returncode == 130
     assert "Interrupted" in said
     assert "Traceback" not in said

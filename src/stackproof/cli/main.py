@@ -1,6 +1,8 @@
 """The command `stackproof`. Commands are imported when they are called, so that --help is quick."""
 
+import os
 import sys
+import threading
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -84,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("Interrupted. What was acknowledged is kept.", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+        leave_now(EXIT_INTERRUPTED)
     except click.ClickException as error:
         error.show()
         sys.exit(EXIT_REFUSED)
@@ -95,6 +97,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.close()
         sys.exit(0)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def leave_now(code: int) -> None:
+    """Exit without waiting for threads: a step that runs cannot be stopped, and Ctrl-C means now."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if threading.active_count() > 1:
+        os._exit(code)
+    sys.exit(code)
 
 
 def exit_code(error: StackproofError) -> int:

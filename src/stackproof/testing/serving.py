@@ -1,21 +1,13 @@
 """The conformance suite of the role `serving`: each server runs for real, in a process of its own."""
 
 import inspect
-import json
-import math
-import select
 import signal
 import socket
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from http.client import HTTPException
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -23,6 +15,7 @@ from stackproof.roles.serving import Deployment, Route
 from stackproof.testing.conformance import Conformance
 from stackproof.testing.serving_client import Client, Reply, ServerProcess, ask
 from stackproof.testing.serving_corpus import bad_bodies
+from stackproof.testing.serving_load import Load, RawConnection, binomial_bounds, wait_until
 from stackproof.testing.serving_models import (
     CARRIERS,
     FEATURES,
@@ -274,7 +267,7 @@ class ServingConformance(Conformance):
     ) -> None:
         bad = tmp_path / "bad"
         bad.mkdir()
-        with _Load(small.url, SMALL_INFER, threads=4) as load:
+        with Load(small.url, SMALL_INFER, threads=4) as load:
             small.update(Deployment("deployment:bad", "small", (Route("small", 9, bad, 1.0),)))
             load.wait_for(lambda replies: "bad" in small.errors() and len(replies) >= 50)
             small.update(_small_deployment(tmp_path, 2))
@@ -310,7 +303,7 @@ class ServingConformance(Conformance):
 
     def test_no_answer_comes_before_the_log_is_durable(self, running: Running, log_mode: Callable[[str], None]) -> None:
         log_mode(HELD)
-        with _RawConnection(running.url) as connection:
+        with RawConnection(running.url) as connection:
             connection.send(INFER, full_request())
             assert not connection.answered_within(0.3)
             log_mode(DURABLE)
@@ -320,11 +313,11 @@ class ServingConformance(Conformance):
         self, running: Running, log_mode: Callable[[str], None]
     ) -> None:
         log_mode(HELD)
-        connections = [_RawConnection(running.url) for _ in range(150)]
+        connections = [RawConnection(running.url) for _ in range(150)]
         try:
             for connection in connections:
                 connection.send(INFER, full_request())
-            _wait_until(lambda: any(connection.answered_within(0) for connection in connections))
+            wait_until(lambda: any(connection.answered_within(0) for connection in connections))
             refused = [connection for connection in connections if connection.answered_within(0.02)]
             assert {connection.status() for connection in refused} == {429}
             log_mode(DURABLE)
@@ -381,7 +374,7 @@ class ServingConformance(Conformance):
 
     def test_what_is_under_way_at_a_stop_is_finished(self, small: ServerProcess) -> None:
         small.set_log(HELD)
-        with _RawConnection(small.url) as connection:
+        with RawConnection(small.url) as connection:
             connection.send(SMALL_INFER, request({"x": [1.0]}))
             assert not connection.answered_within(0.3)
             small.process.send_signal(signal.SIGTERM)
@@ -398,7 +391,7 @@ class ServingConformance(Conformance):
         assert small.said() == "returned"
 
     def test_every_answered_prediction_survives_a_kill(self, small: ServerProcess) -> None:
-        with _Load(small.url, SMALL_INFER, threads=4) as load:
+        with Load(small.url, SMALL_INFER, threads=4) as load:
             load.wait_for(lambda replies: len(replies) >= 200)
             small.process.kill()
         answered = {
@@ -428,14 +421,6 @@ class ServingConformance(Conformance):
         assert said.startswith("refused Corrupted")
 
 
-def binomial_bounds(trials: int, share: float, tail: float) -> tuple[int, int]:
-    """The smallest range of counts outside of which a binomial count falls with at most `tail` on either side."""
-    chances = [math.comb(trials, k) * share**k * (1 - share) ** (trials - k) for k in range(trials + 1)]
-    low = next(k for k, total in enumerate(accumulate(chances)) if total > tail)
-    high = next(k for k, total in enumerate(accumulate(reversed(chances))) if total > tail)
-    return low, trials - high
-
-
 def _small_deployment(folder: Path, version: int) -> Deployment:
     package = onnx_package(folder / f"version-{version}", bias=float(version))
     return Deployment(f"deployment:{version}", "small", (Route("small", version, package, 1.0),))
@@ -452,77 +437,3 @@ def _predicted(package: Path, rows: Sequence[dict[str, Any]]) -> list[float]:
     numbers = [[codes.get(v) if k == "carrier" else v for k, v in row.items()] for row in rows]
     found: list[float] = booster.inplace_predict(numpy.array(numbers, dtype=float)).tolist()
     return found
-
-
-def _wait_until(holds: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(3000):
-        if holds():
-            return
-        pause.wait(0.01)
-    raise AssertionError("it did not come true in 30 seconds")
-
-
-class _Load:
-    """Threads that send one-row requests without pause until the block is left."""
-
-    def __init__(self, url: str, path: str, threads: int) -> None:
-        self.replies: list[Reply] = []
-        self.errors: list[Exception] = []
-        self._url, self._path, self._threads = url, path, threads
-        self._stop = threading.Event()
-        self._pool = ThreadPoolExecutor(threads)
-
-    def __enter__(self) -> "_Load":
-        self._under_way = [self._pool.submit(self._send) for _ in range(self._threads)]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for sending in self._under_way:
-            sending.result()
-        self._pool.shutdown()
-
-    def wait_for(self, holds: Callable[[list[Reply]], bool]) -> None:
-        _wait_until(lambda: holds(list(self.replies)) or bool(self.errors))
-
-    def _send(self) -> None:
-        with Client(self._url) as client:
-            while not self._stop.is_set():
-                try:
-                    self.replies.append(client.ask("POST", self._path, request({"x": [0.5]})))
-                except (OSError, HTTPException) as failed:
-                    self.errors.append(failed)
-                    return
-
-
-class _RawConnection:
-    """One request on a socket whose answer can be waited for."""
-
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self._host = parts.netloc
-        self._socket = socket.create_connection((parts.hostname, parts.port), timeout=30)
-        self._status = 0
-
-    def send(self, path: str, content: object) -> None:
-        body = json.dumps(content).encode()
-        head = f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Length: {len(body)}\r\n\r\n"
-        self._socket.sendall(head.encode() + body)
-
-    def answered_within(self, seconds: float) -> bool:
-        return bool(select.select([self._socket], [], [], seconds)[0])
-
-    def status(self) -> int:
-        if not self._status:
-            self._status = int(self._socket.recv(65536).split()[1])
-        return self._status
-
-    def close(self) -> None:
-        self._socket.close()
-
-    def __enter__(self) -> "_RawConnection":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

@@ -48,7 +48,7 @@ def plan(workspace: Workspace, stack: Stack) -> list[Change]:
     changes = []
     for filling in fillings(stack):
         choice = stack.roles[filling.role]
-        if filling.by == choice.tool:
+        if choice.options and filling.by == choice.tool:
             checked_options(
                 filling.role,
                 choice.tool,

@@ -170,7 +170,7 @@ def test_a_stack_can_be_made_of_any_decision(document: dict[str, dict[str, Any]]
         assert bool(choice.deferred) is (decision.roles[role].verdict != "use")
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(answer_files())
 def test_every_flip_is_true(document: dict[str, dict[str, Any]]) -> None:
     """What is said to change a role is decided anew, and does."""

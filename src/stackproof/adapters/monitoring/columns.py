@@ -17,6 +17,9 @@ from stackproof.store.tables import to_frame
 Numbers: TypeAlias = NDArray[np.float64]
 Texts: TypeAlias = list[str | None]
 
+PLAIN_NUMBERS = frozenset({pl.Float64, pl.Float32, pl.Int64, pl.Int32})
+"""Those that NumPy takes as they are, null as NaN; a cast by Polars costs more than a look at a column."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -60,6 +63,8 @@ def read_rows(table: Table, columns: Mapping[str, ColumnKind]) -> Rows:
 
 def numbers_of(series: pl.Series) -> Numbers:
     """The values as floats; NaN where there is no number."""
+    if series.dtype in PLAIN_NUMBERS:
+        return series.to_numpy().astype(np.float64)
     plain = series.cast(pl.String) if series.dtype in (pl.Categorical, pl.Enum) else series
     try:
         cast = plain.cast(pl.Float64, strict=False)
@@ -70,6 +75,8 @@ def numbers_of(series: pl.Series) -> Numbers:
 
 def texts_of(series: pl.Series) -> Texts:
     """The values as texts; None where there is none."""
+    if series.dtype == pl.String:
+        return series.to_list()
     if series.dtype.is_float() or series.dtype == pl.Object:
         return [_text(value) for value in series.to_list()]
     try:

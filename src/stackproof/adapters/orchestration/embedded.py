@@ -9,9 +9,9 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from graphlib import CycleError, TopologicalSorter
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Event
 from typing import ClassVar
 
@@ -21,6 +21,8 @@ from stackproof.roles.orchestration import Task, TaskResult, TaskStatus
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
+GRACE_S = 2.0
+POLL_S = 0.2
 
 
 class LocalRunner:
@@ -28,9 +30,9 @@ class LocalRunner:
 
     Tasks see the context variables of the caller. A task that fails with `Unavailable` and has
     retries left is tried again after 0.1 s, 0.2 s, 0.4 s, ..., at most 5 s. `on_result` is called in
-    the caller's thread, in the order in which tasks end. After Ctrl-C, the tasks that had begun are
-    waited for and reported, then `KeyboardInterrupt` is raised; an error of `on_result` ends a run
-    in the same way, without further reports.
+    the caller's thread, in the order in which tasks end. After Ctrl-C, the tasks that had begun get
+    `GRACE_S` to end and are reported if they do, then `KeyboardInterrupt` is raised; an error of
+    `on_result` ends a run in the same way, without further reports.
     """
 
     tool: ClassVar[str] = "embedded"
@@ -69,8 +71,9 @@ class LocalRunner:
     ) -> list[TaskResult]:
         order = _order(name, tasks)
         run = _Run(tasks, order, on_result or _ignore, self._sleep, self._clock)
-        with ThreadPoolExecutor(self._workers, thread_name_prefix=f"pipeline {name}") as pool:
-            results = run.on(pool)
+        pool = ThreadPoolExecutor(self._workers, thread_name_prefix=f"pipeline {name}")
+        results = run.on(pool)
+        pool.shutdown()
         return [results[task.name] for task in tasks]
 
 
@@ -91,6 +94,7 @@ class _Run:
         self._sleep = sleep
         self._clock = clock
         self._stopping = Event()
+        self._begun: list[Future[None]] = []
         self._ended: SimpleQueue[TaskResult] = SimpleQueue()
         self._all_ended: list[TaskResult] = []
         self._results: dict[str, TaskResult] = {}
@@ -100,7 +104,7 @@ class _Run:
             while self._order.is_active():
                 for name in self._order.get_ready():
                     self._start_or_skip(pool, self._tasks[name])
-                self._take(self._ended.get())
+                self._take(self._next_ended())
         except KeyboardInterrupt:
             self._stop(pool)
             self._report_the_rest()
@@ -110,9 +114,17 @@ class _Run:
             raise
         return self._results
 
+    def _next_ended(self) -> TaskResult:
+        # A library's signal handler may restart a blocking wait, which then never sees Ctrl-C: Polars' does.
+        while True:
+            try:
+                return self._ended.get(timeout=POLL_S)
+            except Empty:
+                continue
+
     def _start_or_skip(self, pool: ThreadPoolExecutor, task: Task) -> None:
         if all(self._results[before].status is TaskStatus.SUCCEEDED for before in task.after):
-            pool.submit(contextvars.copy_context().run, self._work, task)
+            self._begun.append(pool.submit(contextvars.copy_context().run, self._work, task))
         else:
             self._end(TaskResult(task.name, TaskStatus.SKIPPED, 0.0, 0, None))
 
@@ -124,8 +136,10 @@ class _Run:
         self._order.done(result.name)
 
     def _stop(self, pool: ThreadPoolExecutor) -> None:
+        """Start nothing more, and give what runs a moment: a thread cannot be stopped from outside."""
         self._stopping.set()
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
+        wait(self._begun, timeout=GRACE_S)
 
     def _report_the_rest(self) -> None:
         # Ctrl-C may come between taking a result from the queue and reporting it, so the list decides.

@@ -38,6 +38,20 @@ def test_new_streams_from_the_source_of_the_reference_keep_the_bound(draw: Draw,
     assert _is_within(alarms, 9000, LOOSE)
 
 
+@pytest.mark.parametrize("is_from_reference", [True, False], ids=["from the reference", "new"])
+def test_choosing_the_common_values_on_the_reference_does_not_bias_their_test(
+    draw: Draw, observe: Observe, is_from_reference: bool
+) -> None:
+    """With a hundred even values, those that a small reference calls common are so by luck."""
+    alarms, rows, repeats, policy = 0, 1000, 12, Policy(false_alarms_per_million=1000.0)
+    for seed in range(repeats):
+        reference = draw(1000, seed).select("hundred_even")
+        new = draw(rows, 500 + seed).select("hundred_even")
+        stream = reference.sample(rows, with_replacement=True, seed=seed) if is_from_reference else new
+        alarms += len(observe(reference, stream, policy))
+    assert _is_within(alarms, repeats * rows, policy)
+
+
 def test_the_default_policy_is_silent_on_twenty_thousand_predictions(draw: Draw, observe: Observe) -> None:
     reference = draw(5000, 3)
     assert observe(reference, reference.sample(20_000, with_replacement=True, seed=4)) == []
@@ -51,13 +65,13 @@ def test_streams_from_another_source_do_not_keep_it(draw: Draw, observe: Observe
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("reference_rows", [50, 200, 1000, 20_000])
+@pytest.mark.parametrize("reference_rows", [200, 1000, 20_000])
 @pytest.mark.parametrize("is_from_reference", [True, False], ids=["from the reference", "new"])
 @pytest.mark.parametrize("policy", [Policy(1000.0), Policy(4000.0, window=100, every=10)], ids=["wide", "narrow"])
 def test_many_streams_keep_the_bound(
     draw: Draw, observe: Observe, reference_rows: int, is_from_reference: bool, policy: Policy
 ) -> None:
-    alarms, repeats, rows = 0, 60, 3000
+    alarms, repeats, rows = 0, 25, 3000
     for seed in range(repeats):
         reference = draw(reference_rows, seed)
         stream = (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stackproof.adapters.serving.deployment import LiveDeployment, bounds_of, bring_live
 from stackproof.errors import RefusedInput
 from stackproof.roles.serving import Deployment, Route
-from stackproof.testing.serving import binomial_bounds
+from stackproof.testing.serving_load import binomial_bounds
 
 weight_lists = st.lists(st.floats(0, 100) | st.just(0.0), min_size=1, max_size=5).filter(lambda ws: sum(ws) > 1e-3)
 
