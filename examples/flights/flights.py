@@ -1,6 +1,7 @@
 """Will this flight arrive more than 15 minutes late? Asked at its scheduled departure."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -161,7 +162,7 @@ def tune(examples: pl.DataFrame, run: sp.Run, *, trials: int = 25, seed: int = 2
         booster = _boost(train, validation, dict(trial.params), seed, callbacks=[report])
         return float(booster.best_score)
 
-    space = {
+    space: sp.Space = {
         "max_depth": sp.IntRange(3, 8),
         "learning_rate": sp.FloatRange(0.05, 0.4, log=True),
         "min_child_weight": sp.FloatRange(1, 100, log=True),
@@ -178,7 +179,7 @@ def fit(examples: pl.DataFrame, tune: dict[str, sp.ParamValue], *, seed: int = 2
     train, validation = _matrices(examples)
     booster = _boost(train, validation, tune, seed)
     return sp.package_model(
-        booster.save_model,
+        booster[: booster.best_iteration + 1].save_model,
         inputs=_inputs(examples),
         views=VIEWS,
         reference=examples.filter(~pl.col("validation")).sample(20_000, seed=seed),
@@ -226,7 +227,7 @@ class _Report(xgb.callback.TrainingCallback):
         super().__init__()
         self._trial = trial
 
-    def after_iteration(self, model: xgb.Booster, epoch: int, evals_log: dict[str, dict[str, list[float]]]) -> bool:
+    def after_iteration(self, model: xgb.Booster, epoch: int, evals_log: Any) -> bool:
         if epoch % 10 == 9 and self._trial.report(epoch, evals_log["validation"]["logloss"][-1]):
             raise sp.PrunedTrial
         return False

@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from stackproof.roles.serving import TensorSpec
-    from stackproof.roles.tuning import Choice, FloatRange, IntRange, ParamValue, PrunedTrial, Trial
+    from stackproof.roles.tuning import Choice, FloatRange, IntRange, ParamValue, PrunedTrial, Space, Trial
     from stackproof.roles.validation import (
         Between,
         ColumnType,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "stackproof.roles.serving": ("TensorSpec",),
-    "stackproof.roles.tuning": ("Choice", "FloatRange", "IntRange", "ParamValue", "PrunedTrial", "Trial"),
+    "stackproof.roles.tuning": ("Choice", "FloatRange", "IntRange", "ParamValue", "PrunedTrial", "Space", "Trial"),
     "stackproof.roles.validation": (
         "Between", "ColumnType", "HasColumn", "Missing", "OneOf", "References", "RowCount", "Severity", "Unique",
     ),
@@ -42,7 +42,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Between", "Choice", "ColumnType", "Features", "FloatRange", "HasColumn", "IntRange", "Missing", "Model",
-    "OneOf", "ParamValue", "Project", "PrunedTrial", "References", "RowCount", "Run", "Severity", "TensorSpec",
+    "OneOf", "ParamValue", "Project", "PrunedTrial", "References", "RowCount", "Run", "Severity", "Space", "TensorSpec",
     "Trial", "Unique", "count", "matrix", "mean", "model_inputs", "package_model", "total",
 ]  # fmt: skip
 

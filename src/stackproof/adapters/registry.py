@@ -37,8 +37,8 @@ ADAPTERS = (
 
 def entries() -> tuple[Entry, ...]:
     """Our own adapters, then those of installed packages (entry points named "role.tool")."""
-    found = (Entry(*point.name.split(".", 1), path=point.value, extra="") for point in entry_points(group=ENTRY_POINTS))
-    return (*ADAPTERS, *found)
+    found = [(point.name.partition("."), point.value) for point in entry_points(group=ENTRY_POINTS)]
+    return (*ADAPTERS, *(Entry(role, tool, path, "") for (role, _, tool), path in found))
 
 
 def find(role: str, tool: str) -> Entry:

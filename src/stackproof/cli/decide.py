@@ -85,7 +85,9 @@ def decide(
 def explain(
     ctx: click.Context, role: str, answers_path: Path | None, as_of: datetime.datetime | None, format_: str
 ) -> None:
-    """Explain the decision for one ROLE: every rule, what was struck out, what would change it.
+    """Explain the decision for one ROLE.
+
+    Every rule, what was struck out, and what would change it.
 
     Without --answers everything is assumed. Exit code 3 when the role has no tool left.
 

@@ -19,9 +19,9 @@ EXIT_INTERRUPTED = 130
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "quickstart": ("quickstart:quickstart", "Run", "From answers to a running, proven stack, on real flights."),
     "decide": ("decide:decide", "Decide", "Decide a stack from a team's answers and explain why."),
-    "explain": ("decide:explain", "Decide", "Explain the decision for one role."),
-    "compare": ("decide:compare", "Decide", "Compare tools side by side, with dates and sources."),
-    "catalog": ("catalog:catalog", "Decide", "List the tools that are known, or show one with its sources."),
+    "explain": ("decide:explain", "Decide", "Explain the decision for one ROLE."),
+    "compare": ("decide:compare", "Decide", "Compare TOOLS side by side, with dates and sources."),
+    "catalog": ("catalog:catalog", "Decide", "List the tools that are known, or show one TOOL with its sources."),
     "plan": ("stack:plan", "Run", "Show what applying stack.toml would change."),
     "apply": ("stack:apply", "Run", "Apply stack.toml: check each role and record it."),
     "check": ("stack:check", "Run", "Check what fills each role, and whether it works."),

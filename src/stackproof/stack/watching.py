@@ -60,10 +60,23 @@ class Watcher:
         self.state = WatchState(workspace.ledger.predictions.latest_position(), 0, 0)
 
     def start(self, *, position: int | None = None) -> None:
-        """Begin with the reference of the deployment's main model, after `position` (the newest when None).
+        """Begin after the ledger position `position`; when None, where the last watcher of this deployment
+        stopped, so that no prediction is left out, and at the newest when there was none.
 
         Raises `NotFound` when the deployment or its model's reference does not exist.
         """
+        self._compare_with_main_model()
+        self.state = WatchState(self._last_position() if position is None else position, 0, 0)
+
+    def _last_position(self) -> int:
+        beats = self._workspace.ledger.find("monitor", where={"deployment": self._name}, limit=1)
+        if not beats:
+            return self.state.position
+        position: Any = beats[0].attributes["position"]
+        return int(position)
+
+    def _compare_with_main_model(self) -> None:
+        """Take the reference of the model version with the largest weight."""
         deployment = current_deployment(self._workspace, self._name)
         main = max(deployment.routes, key=lambda route: route.weight)
         model = Model(main.package, Signature.read(main.package))
@@ -77,8 +90,6 @@ class Watcher:
         self._columns, self._reference = list(kinds), main.model_id
         self._monitor.start(self._name, reference, kinds, self._policy)
         self._ids.clear()
-        if position is not None:
-            self.state = WatchState(position, 0, 0)
 
     def follow(self, stop: Callable[[], bool], on_alert: Callable[[Alert], None] | None = None) -> None:
         """Look at new predictions until `stop` says so; when it does, what is there is still looked at."""
@@ -97,7 +108,9 @@ class Watcher:
         alerts: list[Alert] = []
         predictions = self._workspace.ledger.predictions
         while rows := predictions.after(self.state.position, deployment_name=self._name, limit=BATCH):
-            found = self._observe([prediction for _, prediction in rows])
+            with self._workspace.store.database.transaction():
+                found = self._observe([prediction for _, prediction in rows])
+            self._send(found)
             alerts += found
             self.state = WatchState(rows[-1][0], self.state.rows + len(rows), self.state.alerts + len(found))
             self._heartbeat()
@@ -124,8 +137,14 @@ class Watcher:
             last_prediction=self._prediction(last, end),
         )
         self._record(alert)
-        self._workspace.live.adapter("monitoring", "alerts").send(alert, self._sinks)
         return alert
+
+    def _send(self, alerts: Sequence[Alert]) -> None:
+        """Tell the sinks, after the alerts are in the ledger. What a sink said is kept with the alert."""
+        sender = self._workspace.live.adapter("monitoring", "alerts")
+        for alert in alerts:
+            sent = sender.send(alert, self._sinks)
+            self._workspace.ledger.record(Entity(alert.id, "alert", alert.at, {"sent": dict(sent)}))
 
     def _prediction(self, position: int, end: int) -> str:
         """The identifier of the row at a monitor's position; the oldest that is still known if it is older."""
@@ -165,7 +184,7 @@ class Watcher:
         routes: Any = deployment.attributes["routes"]
         model, version, *_ = max(routes, key=lambda route: float(route[3]))
         if f"model:{model}@{version}" != self._reference:
-            self.start()
+            self._compare_with_main_model()
 
 
 def feature_table(predictions: Sequence[LoggedPrediction], columns: Sequence[str]) -> Table:

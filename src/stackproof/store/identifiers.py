@@ -2,10 +2,11 @@
 
 import os
 import threading
+from base64 import b32hexencode
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_CROCKFORD = bytes.maketrans(b"0123456789ABCDEFGHIJKLMNOPQRSTUV", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 _RANDOM_BYTES = 10
 
 
@@ -50,4 +51,4 @@ def new_id(
 
 
 def _base32(number: int) -> str:
-    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+    return b32hexencode(number.to_bytes(20))[-26:].translate(_CROCKFORD).decode("ascii")

@@ -158,7 +158,7 @@ def _trace(workspace: Workspace, prediction: str | None) -> Answer:
         found = trace(workspace, prediction or latest_prediction(workspace))
     except NotFound as missing:
         return _no("trace", str(missing), missing.next_command or "stackproof serve NAME")
-    rows = ", ".join(f"{count:,} rows of {step}" for step, _digest, count in found.tables)
+    rows = ", ".join(f"{table.rows:,} rows of {table.name}" for table in found.tables)
     whole = [f"{piece.what}: {piece.id}" for piece in found.path if piece.ok]
     broken = [f"{piece.what} {piece.id} is damaged or missing: {piece.detail}" for piece in found.path if not piece.ok]
     evidence = (

@@ -25,18 +25,30 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingTable:
+    """Exact rows that a model was made from. `origin`: "step" for a table that a step of the run made,
+    "dataset" for a dataset version that its steps took as it was.
+    """
+
+    name: str
+    origin: str
+    digest: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """The path of one prediction. `ok`: every piece of it is there, unchanged.
 
     `path`: from the prediction to the datasets. `served_from`: for each feature view looked up, the
-    dataset version and instant of the row used. `tables`: the run's tables, by step, with digest and
-    rows: the exact rows that the model was fitted and validated on.
+    dataset version and instant of the row used. `tables`: the exact rows behind the model: the tables
+    that the run's steps made, or the dataset versions themselves where they made none.
     """
 
     prediction: LoggedPrediction
     path: tuple[Verified, ...]
     served_from: tuple[tuple[str, str, str], ...]
-    tables: tuple[tuple[str, str, int], ...]
+    tables: tuple[TrainingTable, ...]
 
     @property
     def ok(self) -> bool:
@@ -66,16 +78,20 @@ def trace(workspace: Workspace, prediction_id: str) -> Trace:
         (view, version or "nothing found", "" if known_at is None else known_at.isoformat())
         for view, (version, known_at) in prediction.sources.items()
     )
-    return Trace(prediction, tuple(path), sources, _row_counts(workspace, run))
+    return Trace(prediction, tuple(path), sources, _training_tables(workspace, run))
 
 
 def export_rows(workspace: Workspace, found: Trace, folder: Path) -> list[Path]:
     """Write the tables that the model came from as Parquet files into `folder`. Returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for step, digest, _rows in found.tables:
-        file = folder / f"{step}.parquet"
-        file.write_bytes(workspace.store.blobs.read(digest))
+    for table in found.tables:
+        file = folder / f"{table.name}.parquet"
+        file.unlink(missing_ok=True)
+        if table.origin == "step":
+            file.write_bytes(workspace.store.blobs.read(table.digest))
+        else:
+            workspace.live.adapter("versioning", "snapshot").restore(table.name, table.digest, file)
         written.append(file)
     return written
 
@@ -162,16 +178,30 @@ def _tables_of(workspace: Workspace, run: Entity) -> list[Verified]:
     ]
 
 
-def _row_counts(workspace: Workspace, run: Entity | None) -> tuple[tuple[str, str, int], ...]:
-    outputs: Any = run.attributes.get("outputs", {}) if run is not None else {}
-    counted = []
-    for step, (kind, digest) in outputs.items():
-        if kind == "table":
-            try:
-                counted.append((step, digest, _rows(workspace, digest)))
-            except (NotFound, Corrupted):
-                continue
-    return tuple(counted)
+def _training_tables(workspace: Workspace, run: Entity | None) -> tuple[TrainingTable, ...]:
+    if run is None:
+        return ()
+    facts: Any = run.attributes
+    outputs = {step: digest for step, (kind, digest) in facts.get("outputs", {}).items() if kind == "table"}
+    made = [_made_by_step(workspace, step, digest) for step, digest in outputs.items()]
+    if outputs:
+        return tuple(table for table in made if table is not None)
+    used = {name: _dataset_rows(workspace, run, name) for name in facts["datasets"]}
+    return tuple(TrainingTable(name, "dataset", facts["datasets"][name], rows) for name, rows in used.items())
+
+
+def _made_by_step(workspace: Workspace, step: str, digest: str) -> TrainingTable | None:
+    try:
+        return TrainingTable(step, "step", digest, _rows(workspace, digest))
+    except (NotFound, Corrupted):
+        return None
+
+
+def _dataset_rows(workspace: Workspace, run: Entity, name: str) -> int:
+    digest: Any = run.attributes["datasets"]
+    (version,) = workspace.ledger.find("data", where={"name": name, "digest": digest[name]}, limit=1)
+    rows: Any = version.attributes["rows"]
+    return int(rows)
 
 
 def _rows(workspace: Workspace, digest: str) -> int:

@@ -19,7 +19,7 @@ def test_an_environment_built_from_its_record_is_recorded_as_the_same(tmp_path: 
     script = (
         "from pathlib import Path; from stackproof.store import Blobs; "
         "from stackproof.envs.capture import capture_environment; "
-        f"print(capture_environment(Blobs(Path({str(tmp_path / 'other')!r})), Path({str(tmp_path / 'locks')!r})).digest)"
+        "print(capture_environment(Blobs(Path('other')), Path('locks')).digest)"
     )
     done = subprocess.run([str(python), "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == recorded.digest

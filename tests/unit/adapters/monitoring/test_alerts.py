@@ -2,8 +2,8 @@
 
 import io
 import json
-import multiprocessing
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -164,19 +164,24 @@ def test_a_full_disk_is_told_and_the_next_sink_is_served(tmp_path: Path) -> None
     assert "cannot be written" in results[f"file:{tmp_path}"]
 
 
-def _append_many(path: str, letter: str) -> None:
-    for _ in range(20):
-        _send([f"file:{path}"], replace(an_alert(), id=f"alert:{letter}", title=letter * 20_000))
+APPEND_MANY = """
+import sys
+from dataclasses import replace
+from stackproof.adapters.monitoring.alerts import send_alert
+from stackproof.adapters.monitoring.webhook import Webhook
+from stackproof.testing.monitoring import an_alert
+
+sink, letter = sys.argv[1:]
+for _ in range(20):
+    send_alert(replace(an_alert(), id=f"alert:{letter}", title=letter * 20_000), [sink], Webhook())
+"""
 
 
 def test_alerts_of_several_processes_do_not_mix(tmp_path: Path) -> None:
     file = tmp_path / "alerts"
-    spawn = multiprocessing.get_context("fork")
-    workers = [spawn.Process(target=_append_many, args=(str(file), letter)) for letter in "abc"]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    command = [sys.executable, "-c", APPEND_MANY, f"file:{file}"]
+    workers = [subprocess.Popen([*command, letter]) for letter in "abc"]
+    assert [worker.wait() for worker in workers] == [0, 0, 0]
     alerts = [json.loads(line) for line in file.read_text().splitlines()]
     assert len(alerts) == 60
     assert all(alert["title"] == alert["id"][-1] * 20_000 for alert in alerts)

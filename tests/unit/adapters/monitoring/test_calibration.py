@@ -43,7 +43,7 @@ def test_choosing_the_common_values_on_the_reference_does_not_bias_their_test(
     draw: Draw, observe: Observe, is_from_reference: bool
 ) -> None:
     """With a hundred even values, those that a small reference calls common are so by luck."""
-    alarms, rows, repeats, policy = 0, 1000, 12, Policy(false_alarms_per_million=1000.0)
+    alarms, rows, repeats, policy = 0, 1000, 24, Policy(false_alarms_per_million=200.0)
     for seed in range(repeats):
         reference = draw(1000, seed).select("hundred_even")
         new = draw(rows, 500 + seed).select("hundred_even")
