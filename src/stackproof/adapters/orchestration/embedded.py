@@ -9,7 +9,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from graphlib import CycleError, TopologicalSorter
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -94,7 +94,7 @@ class _Run:
         self._sleep = sleep
         self._clock = clock
         self._stopping = Event()
-        self._begun: list[Future[None]] = []
+        self._running: set[str] = set()
         self._ended: SimpleQueue[TaskResult] = SimpleQueue()
         self._all_ended: list[TaskResult] = []
         self._results: dict[str, TaskResult] = {}
@@ -124,7 +124,7 @@ class _Run:
 
     def _start_or_skip(self, pool: ThreadPoolExecutor, task: Task) -> None:
         if all(self._results[before].status is TaskStatus.SUCCEEDED for before in task.after):
-            self._begun.append(pool.submit(contextvars.copy_context().run, self._work, task))
+            pool.submit(contextvars.copy_context().run, self._work, task)
         else:
             self._end(TaskResult(task.name, TaskStatus.SKIPPED, 0.0, 0, None))
 
@@ -139,7 +139,9 @@ class _Run:
         """Start nothing more, and give what runs a moment: a thread cannot be stopped from outside."""
         self._stopping.set()
         pool.shutdown(wait=False, cancel_futures=True)
-        wait(self._begun, timeout=GRACE_S)
+        deadline = time.monotonic() + GRACE_S
+        while self._running and time.monotonic() < deadline:
+            time.sleep(GRACE_S / 100)
 
     def _report_the_rest(self) -> None:
         # Ctrl-C may come between taking a result from the queue and reporting it, so the list decides.
@@ -149,10 +151,12 @@ class _Run:
                 self._on_result(result)
 
     def _work(self, task: Task) -> None:
+        self._running.add(task.name)
         start = self._clock()
         attempts, error = self._attempt(task)
         status = TaskStatus.SUCCEEDED if error is None else TaskStatus.FAILED
         self._end(TaskResult(task.name, status, self._clock() - start, attempts, error))
+        self._running.discard(task.name)
 
     def _end(self, result: TaskResult) -> None:
         self._all_ended.append(result)
