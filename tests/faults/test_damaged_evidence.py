@@ -8,11 +8,12 @@ from threading import Event
 
 import pytest
 
+from stackproof.errors import Corrupted, NotFound
 from stackproof.ledger import Entity
 from stackproof.roles.monitoring import Policy
 from stackproof.roles.serving import LoggedPrediction
 from stackproof.roles.versioning import DatasetVersion
-from stackproof.stack.deployments import deploy
+from stackproof.stack.deployments import current_deployment, deploy
 from stackproof.stack.pipeline import run_pipeline
 from stackproof.stack.project import load_project
 from stackproof.stack.watching import Watcher
@@ -170,7 +171,7 @@ def test_notice_is_no_when_the_monitor_was_switched_off(workspace: Workspace) ->
     serve_predictions(workspace, [9.0, 9.5], at=datetime.now(UTC) - timedelta(minutes=6))
     found = answer(workspace, "notice")
     assert not found.yes
-    assert "wait for" in " ".join(found.evidence)
+    assert "had to wait" in " ".join(found.evidence)
 
 
 def test_notice_is_no_when_no_monitor_ever_watched(workspace: Workspace) -> None:
@@ -194,9 +195,59 @@ def test_notice_is_no_when_the_only_alert_came_too_late(workspace: Workspace) ->
     position = workspace.ledger.predictions.latest_position()
     workspace.ledger.record(
         Entity(new_id("alert"), "alert", at, facts),
-        Entity(new_id("monitor"), "monitor", at, {"deployment": "tiny", "position": position}),
+        Entity(new_id("monitor"), "monitor", at, {"deployment": "tiny", "position": position, "replay": False}),
     )
     assert not answer(workspace, "notice").yes
+
+
+def test_notice_is_no_when_everything_was_looked_at_too_late(workspace: Workspace) -> None:
+    watch_a_change(workspace)
+    serve_predictions(workspace, [9.0], at=datetime.now(UTC) - timedelta(minutes=30))
+    late = Watcher(workspace, "tiny")
+    late.start()
+    late.follow(lambda: True)
+    found = answer(workspace, "notice")
+    assert not found.yes
+    assert "had to wait" in " ".join(found.evidence)
+
+
+def test_a_replay_of_the_past_is_no_watching(workspace: Workspace) -> None:
+    serve_predictions(workspace, [9.0])
+    replay = Watcher(workspace, "tiny")
+    replay.start(position=0)
+    replay.follow(lambda: True)
+    found = answer(workspace, "notice")
+    assert not found.yes
+    assert "no monitor ever watched" in " ".join(found.evidence)
+
+
+def test_a_watcher_goes_on_where_the_last_one_stopped(workspace: Workspace) -> None:
+    for expected in (3, 2):
+        serve_predictions(workspace, [9.0] * expected)
+        watcher = Watcher(workspace, "tiny")
+        watcher.start()
+        watcher.follow(lambda: True)
+        assert watcher.state.rows == expected
+
+
+# ---------------------------------------------------------------- what is asked for
+
+
+def test_a_prediction_that_does_not_exist_is_refused_not_replaced(workspace: Workspace) -> None:
+    for name in ("reproduce", "trace"):
+        with pytest.raises(NotFound):
+            ready(workspace, prediction="prediction:NONSENSE", only=[name])
+
+
+def test_each_deployment_s_package_is_fetched_anew_and_verified(workspace: Workspace) -> None:
+    registry = workspace.live.adapter("tracking", "registry")
+    (model,) = registry.list_models()
+    blobs = workspace.store.blobs
+    stored = blobs.path(next(f for f in blobs.tree(model.digest).files if f.name == "model.json").digest)
+    stored.chmod(0o644)
+    stored.write_bytes(b"another model")
+    with open_workspace(workspace.project) as later, pytest.raises(Corrupted):
+        current_deployment(later, "tiny")
 
 
 # ---------------------------------------------------------------- reproduce

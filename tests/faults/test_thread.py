@@ -156,7 +156,7 @@ def test_a_model_that_was_never_registered_can_t_be_deployed(stackproof: Stackpr
     assert "7" in shown(done)
 
 
-@pytest.mark.parametrize("route", ["1=-1", "1=0", "one", "1=x"])
+@pytest.mark.parametrize("route", ["1=-1", "1=0", "one", "1=x", "1=nan", "1=inf"])
 def test_weights_that_are_no_shares_are_refused(stackproof: Stackproof, route: str) -> None:
     done = stackproof("deploy", "returns", route)
     assert done.returncode == 2

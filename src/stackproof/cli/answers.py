@@ -40,7 +40,7 @@ def trace(ctx: click.Context, prediction: str | None, rows: Path | None, project
         show_json(plain(found) | {"ok": found.ok, "written": written})
     else:
         pieces = [["✓" if p.ok else "✗", p.what, p.id, p.detail] for p in found.path]
-        table(found.prediction.id, ["", "", "identifier", ""], pieces)
+        table(found.prediction.id, ["", "", "identifier", ""], pieces, whole=(2,))
         views = [[view, version, at] for view, version, at in found.served_from]
         table("Features looked up for it", ["view", "dataset version", "known at"], views)
         for file in written:

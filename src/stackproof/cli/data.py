@@ -1,5 +1,6 @@
 """Commands `data` and `features`."""
 
+import re
 from pathlib import Path
 
 import click
@@ -84,4 +85,4 @@ def _key(text: str) -> tuple[str, Value]:
     name, equals, value = text.partition("=")
     if not equals:
         raise RefusedInput("An entity's key is malformed", got=text, allowed="KEY=VALUE")
-    return name, int(value) if value.lstrip("-").isdigit() else value
+    return name, int(value) if re.fullmatch(r"0|-?[1-9][0-9]*", value) else value

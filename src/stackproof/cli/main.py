@@ -93,9 +93,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except StackproofError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(exit_code(error))
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -63,15 +63,24 @@ def console(*, error: bool = False) -> "Console":
     return Console(file=stream, width=width, highlight=False, soft_wrap=False)
 
 
-def table(title: str, columns: list[str], rows: list[list[str]], *, numeric: tuple[int, ...] = ()) -> None:
-    """Print a table; the columns in `numeric` are aligned to the right."""
+def table(
+    title: str,
+    columns: list[str],
+    rows: list[list[str]],
+    *,
+    numeric: tuple[int, ...] = (),
+    whole: tuple[int, ...] = (),
+) -> None:
+    """Print a table; the columns in `numeric` are aligned to the right, those in `whole` are never broken."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     drawn = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for position, name in enumerate(columns):
-        drawn.add_column(name, justify="right" if position in numeric else "left", overflow="fold")
+        drawn.add_column(
+            name, justify="right" if position in numeric else "left", overflow="fold", no_wrap=position in whole
+        )
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     console().print(drawn)

@@ -56,18 +56,19 @@ def _setting(text: str) -> tuple[str, Any]:
 @click.command()
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many at most.")
 @click.option("--best", metavar="METRIC", help="Order by this metric, highest first.")
+@click.option("--lowest", is_flag=True, help="With --best: lowest first, as for a loss.")
 @project_option
 @format_option
-def runs(limit: int, best: str | None, project_path: Path, format_: str) -> None:
+def runs(limit: int, best: str | None, lowest: bool, project_path: Path, format_: str) -> None:
     """List runs, newest or best first.
 
     \b
-    Example: stackproof runs --best auc --limit 5
+    Example: stackproof runs --best log_loss --lowest --limit 5
     """
     from stackproof.usecases import runs as use
 
     with open_project(project_path, declarations=False) as workspace:
-        found = use.list_runs(workspace, limit=limit, order_by=best)
+        found = use.list_runs(workspace, limit=limit, order_by=best, descending=not lowest)
     if format_ == "json":
         show_json(found)
         return
@@ -81,7 +82,7 @@ def runs(limit: int, best: str | None, project_path: Path, format_: str) -> None
         ]
         for item in found
     ]
-    table(f"{len(rows)} runs", ["run", "pipeline", "status", "started (UTC)", "metrics"], rows)
+    table(f"{len(rows)} runs", ["run", "pipeline", "status", "started (UTC)", "metrics"], rows, whole=(0, 3))
 
 
 def _main(metrics: Any) -> list[tuple[str, float]]:

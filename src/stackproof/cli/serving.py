@@ -29,13 +29,20 @@ def deploy(name: str, routes: tuple[str, ...], project_path: Path, format_: str)
     from stackproof.stack.deployments import deploy as use
 
     with open_project(project_path, declarations=False) as workspace:
-        deployment = use(workspace, name, dict(_route(text) for text in routes))
+        deployment = use(workspace, name, _weights(routes))
     if format_ == "json":
         show_json(deployment)
         return
     total = sum(route.weight for route in deployment.routes)
     rows = [[route.model_id, f"{route.weight / total:.0%}"] for route in deployment.routes]
     table(deployment.id, ["model version", "share"], rows, numeric=(1,))
+
+
+def _weights(routes: tuple[str, ...]) -> dict[int, float]:
+    weights = dict(_route(text) for text in routes)
+    if len(weights) < len(routes):
+        raise RefusedInput("A model version is given twice", got=" ".join(routes), allowed="each version once")
+    return weights
 
 
 def _route(text: str) -> tuple[int, float]:
@@ -80,7 +87,11 @@ def serve(name: str, host: str, port: int, project_path: Path, format_: str) -> 
               show_default=True, help="How many false alarms a million predictions may raise.")  # fmt: skip
 @click.option("--heartbeat", "heartbeat_s", type=click.FloatRange(min=0.1), default=15.0, show_default=True,
               help="Seconds between the ledger's records of how far it has looked.")  # fmt: skip
-@click.option("--from-start", is_flag=True, help="Look at all predictions, not only at those from now on.")
+@click.option(
+    "--from-start",
+    is_flag=True,
+    help="Look at all predictions again; without it, at those since the last watcher stopped.",
+)
 @click.option("--once", is_flag=True, help="Look at what is there, then end; exit code 1 when there was an alert.")
 @project_option
 @format_option
@@ -90,6 +101,8 @@ def watch(
     heartbeat_s: float, from_start: bool, once: bool, project_path: Path, format_: str,
 ) -> None:  # fmt: skip
     """Watch a deployment and alert when production differs.
+
+    Begins where the last watcher stopped. With --format json, one JSON object a line.
 
     \b
     Example: stackproof watch delay --sink console --sink file:alerts.jsonl
@@ -109,7 +122,7 @@ def watch(
     with open_project(project_path, declarations=False) as workspace:
         policy = Policy(false_alarms_per_million=false_alarms_per_million)
         watcher = Watcher(workspace, name, sinks=sinks, policy=policy, heartbeat_s=heartbeat_s)
-        watcher.start(position=0 if from_start or once else None)
+        watcher.start(position=0 if from_start else None)
         if format_ == "json":
             click.echo(json.dumps({"watching": name, "position": watcher.state.position}))
         watcher.follow(stopped.is_set, heard)

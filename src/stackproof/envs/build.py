@@ -39,23 +39,26 @@ def build_environment(environment: Environment, folder: Path, blobs: Blobs) -> P
 
 
 def _place(local: LocalCode, archive: bytes, python: Path) -> None:
-    """Put a local distribution's import package where the environment looks for it."""
+    """Put a local distribution's code in a folder of its own, and that on the environment's path."""
     (site,) = (python.parent.parent / "lib").glob("python*/site-packages")
+    folder = python.parent.parent / "local" / local.name
     with zipfile.ZipFile(io.BytesIO(archive)) as packed:
-        packed.extractall(site)
+        packed.extractall(folder)
+    (site / f"_local_{local.name}.pth").write_text(f"{folder}\n")
     information = site / f"{local.name.replace('-', '_')}-{local.version}.dist-info"
     information.mkdir()
     (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {local.name}\nVersion: {local.version}\n")
     (information / "RECORD").write_text("")
-    (information / "direct_url.json").write_text(json.dumps({"url": site.as_uri(), "dir_info": {}}))
+    (information / "direct_url.json").write_text(json.dumps({"url": folder.as_uri(), "dir_info": {"editable": True}}))
 
 
 def _uv(*arguments: str) -> None:
-    done = subprocess.run(
-        [uv_command(), *arguments],
-        capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False,
-        env=os.environ | {"NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"},
-    )  # fmt: skip
+    quiet = os.environ | {"NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"}
+    command = [uv_command(), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False, env=quiet)
+    except subprocess.TimeoutExpired as late:
+        raise Unavailable("Building an environment took too long", got=f"more than {BUILD_TIMEOUT_S} s") from late
     if done.returncode != 0:
         raise Unavailable(
             "An environment could not be built from its lock",

@@ -15,7 +15,7 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from stackproof.errors import Unavailable
+from stackproof.errors import NotFound, Unavailable
 from stackproof.store import Blobs
 
 LOCK_TIMEOUT_S = 60
@@ -92,22 +92,32 @@ def _installed_from(distribution: Distribution) -> Path | None:
 
 
 def _snapshot(distribution: Distribution, folder: Path, blobs: Blobs) -> str:
+    """The distribution's import packages and modules as one archive. Raises `NotFound` when there are none."""
     name = re.sub(r"[-.]+", "_", distribution.name)
-    source = next((p for p in (folder / "src" / name, folder / name) if p.is_dir()), None)
-    if source is None:
-        source = Path(str(distribution.locate_file(name)))
-    return blobs.put_bytes(_archive(source, name))
+    for root in (folder / "src", folder):
+        if (root / name).is_dir():
+            return blobs.put_bytes(_archive(root, [root / name]))
+    for root in (folder / "src", folder):
+        packages = [path.parent for path in root.glob("*/__init__.py")] if root.is_dir() else []
+        found = sorted([*packages, *root.glob("*.py")])
+        if found:
+            return blobs.put_bytes(_archive(root, found))
+    raise NotFound(
+        f"The code of {distribution.name}, which is installed from a folder, cannot be found",
+        got=str(folder),
+        allowed="import packages in the folder or in its src/",
+        next_command=f"pip install --force-reinstall {folder}",
+    )
 
 
-def _archive(source: Path, name: str) -> bytes:
-    """A zip of the folder whose bytes depend on names and contents only."""
+def _archive(root: Path, items: list[Path]) -> bytes:
+    """A zip of files and folders whose bytes depend on names and contents only."""
+    files = [file for item in items for file in ([item] if item.is_file() else sorted(item.rglob("*")))]
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:
-        for file in sorted(source.rglob("*")):
+        for file in files:
             if file.is_file() and "__pycache__" not in file.parts:
-                entry = zipfile.ZipInfo(
-                    f"{name}/{file.relative_to(source).as_posix()}", date_time=(1980, 1, 1, 0, 0, 0)
-                )
+                entry = zipfile.ZipInfo(file.relative_to(root).as_posix(), date_time=(1980, 1, 1, 0, 0, 0))
                 packed.writestr(entry, file.read_bytes())
     return archive.getvalue()
 

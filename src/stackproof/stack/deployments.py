@@ -1,10 +1,11 @@
 """Deployments: which model versions stand behind a name, with which weights; and the server that serves them."""
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from stackproof.errors import NotFound, RefusedInput
+from stackproof.errors import Conflict, NotFound, RefusedInput
 from stackproof.ledger import Entity, Link, Relation
 from stackproof.roles.serving import Deployment, Route
 from stackproof.roles.tracking import ModelVersion
@@ -17,26 +18,41 @@ def deploy(workspace: Workspace, name: str, weights: Mapping[int, float], *, bec
     `weights`: version to share, >= 0, not all 0. `because`: the identifier of what led to it, such
     as an alert. Raises `NotFound` for a version that is not registered, `RefusedInput` for weights.
     """
-    if not weights or any(w < 0 for w in weights.values()) or sum(weights.values()) <= 0:
+    total = sum(weights.values())
+    if not weights or any(w < 0 for w in weights.values()) or not math.isfinite(total) or total <= 0:
         raise RefusedInput(
             "The weights of a deployment are not shares",
             got=dict(weights),
-            allowed="numbers >= 0, at least one > 0",
+            allowed="finite numbers >= 0, at least one > 0",
         )
     registry = workspace.live.adapter("tracking", "registry")
     versions = [registry.get_model(name, version) for version in weights]
-    earlier = latest_entity(workspace, name)
-    number = 1 if earlier is None else int(earlier.id.rpartition("@")[2]) + 1
-    entity = Entity(f"deployment:{name}@{number}", "deployment", workspace.clock(), {
-        "name": name,
-        "routes": [[v.name, v.version, v.digest, float(weights[v.version])] for v in versions],
-        "because": because,
-    })  # fmt: skip
-    links = [Link(entity.id, Relation.DEPLOYED_AS, version.id) for version in versions]
-    if because is not None:
-        links.append(Link(entity.id, Relation.USED, because))
-    workspace.ledger.record(entity, *links)
+    for version in versions:
+        _refuse_unfinished(workspace, version)
+    with workspace.store.database.transaction():
+        earlier = latest_entity(workspace, name)
+        number = 1 if earlier is None else int(earlier.id.rpartition("@")[2]) + 1
+        routes = [[v.name, v.version, v.digest, float(weights[v.version])] for v in versions]
+        attributes: dict[str, Any] = {"name": name, "routes": routes, "because": because}
+        entity = Entity(f"deployment:{name}@{number}", "deployment", workspace.clock(), attributes)
+        links = [Link(entity.id, Relation.DEPLOYED_AS, version.id) for version in versions]
+        if because is not None:
+            links.append(Link(entity.id, Relation.USED, because))
+        workspace.ledger.record(entity, *links)
     return _deployment(workspace, entity)
+
+
+def _refuse_unfinished(workspace: Workspace, version: ModelVersion) -> None:
+    """A version enters the ledger when its run finishes: only then can a prediction be traced through it."""
+    try:
+        workspace.ledger.get(version.id)
+    except NotFound:
+        raise Conflict(
+            f"{version.id} comes from a run that did not finish",
+            got=version.run_id,
+            allowed="a version of a finished run",
+            next_command="stackproof runs",
+        ) from None
 
 
 def latest_entity(workspace: Workspace, name: str) -> Entity | None:
@@ -70,13 +86,10 @@ def _deployment(workspace: Workspace, entity: Entity) -> Deployment:
 
 
 def fetch_package(workspace: Workspace, name: str, version: int) -> Path:
-    """The folder of a registered model's package, fetched and verified anew when it is not there."""
-    registry = workspace.live.adapter("tracking", "registry")
-    model: ModelVersion = registry.get_model(name, version)
-    folder = workspace.cache("packages") / f"{name}-{version}-{model.digest.removeprefix('sha256:')[:12]}"
+    """A registered model's package, verified, in a folder that belongs to this workspace alone."""
+    folder = workspace.scratch / f"{name}-{version}"
     if not folder.exists():
-        fetched: Path = registry.fetch_model(name, version, folder)
-        return fetched
+        workspace.live.adapter("tracking", "registry").fetch_model(name, version, folder)
     return folder
 
 

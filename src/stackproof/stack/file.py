@@ -4,6 +4,7 @@ import json
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -95,7 +96,7 @@ def _table(choice: RoleChoice) -> dict[str, Any]:
     return table
 
 
-def with_secrets(options: dict[str, Any]) -> dict[str, Any]:
+def with_secrets(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options with each `${VARIABLE}` replaced. Raises `NotFound` for one that is not set."""
     return {name: _VARIABLE.sub(_secret, v) if isinstance(v, str) else v for name, v in options.items()}
 

@@ -10,6 +10,7 @@ from stackproof.errors import NotFound, RefusedInput, UnknownName
 from stackproof.roles import ROLES
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.stack import Stack
+from stackproof.stack.file import with_secrets
 
 EMBEDDED = "embedded"
 _KINDS: Mapping[str, tuple[type, ...]] = {
@@ -78,7 +79,7 @@ class LiveStack:
         if (role, tool) not in self._open:
             adapter_class = registry.load(registry.find(role, tool))
             given = self.stack.roles[role].options if self.stack.roles[role].tool == tool else {}
-            options = checked_options(role, tool, given, adapter_class.options)
+            options = checked_options(role, tool, with_secrets(given), adapter_class.options)
             home = self._home if tool == EMBEDDED else self._home / "tools" / f"{role}-{tool}"
             home.mkdir(parents=True, exist_ok=True)
             self._open[role, tool] = adapter_class(Setting(home=home, options=options))  # type: ignore[call-arg]  # the protocol fixes no constructor

@@ -1,7 +1,6 @@
 """Run a pipeline: cached, recorded, and such that it can be run again from what is recorded."""
 
 import json
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,10 +15,13 @@ from stackproof.roles.orchestration import Task, TaskResult, TaskStatus
 from stackproof.roles.tracking import ModelVersion, RunStatus
 from stackproof.stack.data import Brought, Datasets
 from stackproof.stack.definitions import FEATURES, RUN, Pipeline, Step
+from stackproof.stack.processes import is_gone, this_process
 from stackproof.stack.run import Features, Run, replay
 from stackproof.stack.steps import StepRecord, find_step, keep_step, read_kept, step_key
 from stackproof.stack.workspace import Workspace
 from stackproof.store import new_id
+
+PROCESS_TAG = "stackproof.process"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +97,10 @@ def close_killed_runs(workspace: Workspace) -> None:
     """Mark runs as killed whose process is gone without having ended them."""
     tracking = workspace.live.adapter("tracking", "write-runs")
     for run in workspace.live.adapter("tracking", "read-runs").search_runs(workspace.project.name, limit=20):
-        pid = run.tags.get("stackproof.pid")
-        if run.status is RunStatus.RUNNING and pid is not None and not _is_alive(int(pid)):
+        process = run.tags.get(PROCESS_TAG)
+        if run.status is RunStatus.RUNNING and process is not None and is_gone(process):
             tracking.end_run(run.id, RunStatus.KILLED)
             workspace.ledger.record(Entity(run.id, "run", run.started_at, {"status": "killed"}))
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def feature_set_entity(workspace: Workspace, view: FeatureView) -> Entity:
@@ -131,7 +123,8 @@ def _start(execution: _Execution, pipeline: Pipeline) -> None:
     used += [dataset.version.id for dataset in execution.datasets.values()]
     run = Entity(run_id, "run", workspace.clock(), {
         "project": workspace.project.name, "pipeline": pipeline.name, "file": workspace.project.file.name,
-        "params": dict(execution.params), "code": code.digest, "environment": environment.digest,
+        "params": dict(execution.params), "environment": environment.digest,
+        "code": code.digest, "git_commit": code.commit, "git_patch": code.patch,
         "datasets": {name: dataset.version.digest for name, dataset in execution.datasets.items()},
         "steps": [step.name for step in pipeline.steps],
     })  # fmt: skip
@@ -142,7 +135,7 @@ def _start(execution: _Execution, pipeline: Pipeline) -> None:
             workspace.project.name,
             run_id=run_id,
             name=pipeline.name,
-            tags={"stackproof.pid": str(os.getpid())},
+            tags={PROCESS_TAG: this_process()},
         )
         tracking.log_params(run_id, {name: _flat(value) for name, value in execution.params.items()})
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,12 +11,15 @@ from typing import Any
 from stackproof.errors import Corrupted, NotFound, RefusedInput
 from stackproof.ledger import Entity
 from stackproof.roles.serving import Signature
-from stackproof.stack.code import function_digest
-from stackproof.stack.definitions import Step
+from stackproof.stack.code import step_code_digest
+from stackproof.stack.definitions import Dataset, Step
 from stackproof.stack.models import Model
 from stackproof.stack.workspace import Workspace
 from stackproof.store import new_id
 from stackproof.store.tables import read_table, write_table
+
+DECIDING_ROLES = ("features", "tuning", "automl")
+"""Roles that a step asks for results; another tool there may give others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +43,19 @@ class StepRecord:
 def step_key(workspace: Workspace, step: Step, inputs: Mapping[str, str], params: Mapping[str, Any]) -> str:
     """The SHA-256 of all that decides a step's result.
 
-    Its code, the digests of its inputs by name, its own parameters, its views and the environment.
+    Its code, the digests of its inputs by name, its own parameters, its views, the environment, and
+    the tools whose results a step may return.
     """
+    project, roles = workspace.project, workspace.stack.roles
+    declared: list[Step | Dataset] = [*project.steps.values(), *project.datasets.values()]
     decides = {
         "step": step.name,
-        "code": function_digest(step.function, workspace.project.folder),
+        "code": step_code_digest(step, declared, project.folder),
         "inputs": dict(inputs),
         "params": {name: params[name] for name in step.defaults},
         "views": [repr(asdict(view)) for view in step.views],
         "environment": workspace.environment.digest,
+        "tools": {role: [roles[role].tool, dict(roles[role].options)] for role in DECIDING_ROLES},
     }
     try:
         text = json.dumps(decides, sort_keys=True)
@@ -127,7 +133,7 @@ def read_kept(workspace: Workspace, kept: Kept) -> Any:
         return read_table(blobs.path(kept.digest))
     if kept.kind == "json":
         return json.loads(blobs.read(kept.digest))
-    package = workspace.cache("models") / kept.digest.removeprefix("sha256:")
-    shutil.rmtree(package, ignore_errors=True)
-    blobs.restore_tree(kept.digest, package)
+    package = workspace.scratch / kept.digest.removeprefix("sha256:")
+    if not package.exists():
+        blobs.restore_tree(kept.digest, package)
     return Model(package, Signature.read(package))

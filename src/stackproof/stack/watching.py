@@ -57,23 +57,23 @@ class Watcher:
         self._heartbeat_s = heartbeat_s
         self._beat = float("-inf")
         self._told = -1
-        self.state = WatchState(workspace.ledger.predictions.latest_position(), 0, 0)
+        self._replay = False
+        self.state = WatchState(0, 0, 0)
 
     def start(self, *, position: int | None = None) -> None:
         """Begin after the ledger position `position`; when None, where the last watcher of this deployment
-        stopped, so that no prediction is left out, and at the newest when there was none.
+        stopped, so that no prediction is left out, and at the first when there was none.
+
+        A given position is a replay of the past: its records don't count as watching.
 
         Raises `NotFound` when the deployment or its model's reference does not exist.
         """
         self._compare_with_main_model()
+        self._replay = position is not None
         self.state = WatchState(self._last_position() if position is None else position, 0, 0)
 
     def _last_position(self) -> int:
-        beats = self._workspace.ledger.find("monitor", where={"deployment": self._name}, limit=1)
-        if not beats:
-            return self.state.position
-        position: Any = beats[0].attributes["position"]
-        return int(position)
+        return max((position_of(beat) for beat in live_beats(self._workspace, self._name)), default=0)
 
     def _compare_with_main_model(self) -> None:
         """Take the reference of the model version with the largest weight."""
@@ -172,7 +172,7 @@ class Watcher:
         self._workspace.ledger.record(
             Entity(new_id("monitor", now=at), "monitor", at, {
                 "deployment": self._name, "position": self.state.position, "rows": self.state.rows,
-                "reference": self._reference,
+                "replay": self._replay, "reference": self._reference,
             })
         )  # fmt: skip
 
@@ -185,6 +185,18 @@ class Watcher:
         model, version, *_ = max(routes, key=lambda route: float(route[3]))
         if f"model:{model}@{version}" != self._reference:
             self._compare_with_main_model()
+
+
+def live_beats(workspace: Workspace, name: str, *, limit: int = 50) -> list[Entity]:
+    """The newest records of watching a deployment, newest first, without those of replays."""
+    beats: list[Entity] = workspace.ledger.find("monitor", where={"deployment": name, "replay": False}, limit=limit)
+    return beats
+
+
+def position_of(beat: Entity) -> int:
+    """The ledger position up to which a record of watching has looked."""
+    position: Any = beat.attributes["position"]
+    return int(position)
 
 
 def feature_table(predictions: Sequence[LoggedPrediction], columns: Sequence[str]) -> Table:

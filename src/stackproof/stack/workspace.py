@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from stackproof.envs.capture import Environment, capture_environment
@@ -20,6 +21,7 @@ from stackproof.stack.live import LiveStack
 from stackproof.stack.progress import Progress, silent
 from stackproof.stack.project import HOME, STACK_FILE, Project, load_project, project_file
 from stackproof.store import Store
+from stackproof.store.files import make_folders
 
 HOME_VARIABLE = "STACKPROOF_HOME"
 
@@ -37,6 +39,8 @@ class Workspace:
     clock: Callable[[], datetime]
     progress: Progress
     pins: Mapping[str, DatasetVersion] = field(default_factory=dict)
+    scratch: Path = Path()
+    """A folder of this workspace alone, gone when it closes."""
     brought: dict[str, Any] = field(default_factory=dict)
     """The datasets that were brought in, by name; see `stack.data.Datasets`."""
 
@@ -44,11 +48,7 @@ class Workspace:
     def code(self) -> CodeState:
         """The project's code as it is now, recorded in the ledger."""
         state = capture_code(self.project.folder, self.store.blobs)
-        self.ledger.record(
-            Entity(state.id, "code", self.clock(), {
-                "digest": state.digest, "files": state.files, "commit": state.commit, "patch": state.patch,
-            })
-        )  # fmt: skip
+        self.ledger.record(Entity(state.id, "code", self.clock(), {"digest": state.digest, "files": state.files}))
         return state
 
     @cached_property
@@ -121,15 +121,13 @@ def open_workspace(
 ) -> Iterator[Workspace]:
     """Open the project's stack and ledger, and close them at the end."""
     home = (home or home_of(project)).resolve()
-    home.mkdir(parents=True, exist_ok=True)
+    make_folders(home)
     stack = stack_of(project)
-    store = Store.open(home)
-    try:
-        ledger = Ledger(store, clock=clock)
+    with ExitStack() as opened:
+        store = Store.open(home)
+        opened.callback(store.close)
         live = LiveStack(stack, home)
-        try:
-            yield Workspace(project, home, stack, live, store, ledger, clock, progress, pins or {})
-        finally:
-            live.close()
-    finally:
-        store.close()
+        opened.callback(live.close)
+        scratch = Path(opened.enter_context(TemporaryDirectory(prefix="stackproof-")))
+        ledger = Ledger(store, clock=clock)
+        yield Workspace(project, home, stack, live, store, ledger, clock, progress, pins or {}, scratch)

@@ -11,7 +11,7 @@ from stackproof.ledger import Entity, Link, Relation
 from stackproof.roles.monitoring import Finding, Policy
 from stackproof.roles.serving import Signature
 from stackproof.stack.models import Model, column_kinds
-from stackproof.stack.watching import feature_table
+from stackproof.stack.watching import feature_table, live_beats, position_of
 from stackproof.stack.workspace import Workspace
 from stackproof.store import new_id
 from stackproof.usecases.traffic import Client, send
@@ -123,8 +123,7 @@ def wait_until_watched(workspace: Workspace, deployment: str) -> None:
     target = workspace.ledger.predictions.latest_position(deployment_name=deployment)
     deadline = time.monotonic() + WATCH_TIMEOUT_S
     while time.monotonic() < deadline:
-        beats = workspace.ledger.find("monitor", where={"deployment": deployment}, limit=1)
-        looked: Any = beats[0].attributes["position"] if beats else -1
+        looked = max((position_of(beat) for beat in live_beats(workspace, deployment, limit=1)), default=-1)
         if looked >= target:
             return
         time.sleep(0.05)

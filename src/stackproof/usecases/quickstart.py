@@ -24,6 +24,7 @@ from stackproof.stack.progress import Progress, silent
 from stackproof.stack.project import STACK_FILE, load_project
 from stackproof.stack.workspace import Workspace, open_workspace
 from stackproof.store import new_id
+from stackproof.store.files import make_folders
 from stackproof.usecases import data as data_use
 from stackproof.usecases.decide import decide_stack, read_answers, write_decision
 from stackproof.usecases.drills import (
@@ -101,7 +102,7 @@ def prepare(folder: Path) -> Path:
             got=f"missing: {', '.join(missing)}",
             next_command="pip install 'stackproof[embedded,flights]'",
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(folder.resolve())
     present = {path.name for path in folder.iterdir()}
     with example() as source:
         names = sorted(path.name for path in source.iterdir() if path.suffix in (".py", ".toml"))
@@ -284,7 +285,7 @@ class _Thread:
         tell.details = (
             f"{tuned.params['trials']} trials, bad ones ended early; {cached} steps came from the cache",
             f"recorded: {self._workspace.code.id}, {self._workspace.environment.id}"
-            f" ({self._workspace.environment.lock.count('==')} distributions with hashes)",
+            f" ({self._workspace.environment.lock.count('==')} distributions, locked)",
         )
         self._versions = [done.models[-1].version for done in (first, tuned)]
 
@@ -301,6 +302,7 @@ class _Thread:
         watcher = start_child(project, watching, home / "logs" / "watch.log")
         self._stack.callback(watcher.stop)
         client = Client(server.ready["url"], DEPLOYMENT)
+        self._first = self._workspace.ledger.predictions.latest_position()
         self._requests = self._asked(self._flights())
         answer = client.ask(self._requests.head(1), as_of="scheduled_departure")
         self._story.prediction = answer.prediction_ids[0]
@@ -461,7 +463,7 @@ class _Thread:
     def _tuned_prediction(self) -> str:
         """A prediction by the tuned version, so that the run with the search is the one reproduced."""
         tuned = f"model:{DEPLOYMENT}@{self._versions[1]}"
-        served = self._workspace.ledger.predictions.after(0, deployment_name=DEPLOYMENT, limit=1000)
+        served = self._workspace.ledger.predictions.after(self._first, deployment_name=DEPLOYMENT, limit=1000)
         self._story.prediction = next(p.id for _, p in reversed(served) if p.model == tuned)
         return self._story.prediction
 

@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from stackproof.errors import Conflict, NotFound
 from stackproof.ledger import Entity
+from stackproof.stack.watching import live_beats, position_of
 from stackproof.stack.workspace import Workspace
 from stackproof.usecases.drills import UNIT_CHANGE
 from stackproof.usecases.reproduce import reproduce
 from stackproof.usecases.trace import latest_prediction, trace
 
 NOTICE_WITHIN_S = 300.0
+BEATS = 500
+"""How many of the newest records of watching are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +40,13 @@ QUESTIONS = {
 
 
 def ready(workspace: Workspace, *, prediction: str | None = None, only: Sequence[str] = ()) -> list[Answer]:
-    """Answer the three questions (or those named in `only`) and record the answers.
+    """Answer the three questions, or those named in `only`.
 
     *Reproduce* runs the training run behind the newest prediction again; *trace* follows that
-    prediction, or the one given.
+    prediction, or the one given. Raises `NotFound` for a prediction that the ledger does not hold.
     """
+    if prediction is not None:
+        workspace.ledger.predictions.get(prediction)
     asked: dict[str, Callable[[], Answer]] = {
         "reproduce": partial(_reproduce, workspace, prediction),
         "notice": partial(_notice, workspace),
@@ -61,11 +67,7 @@ def _reproduce(workspace: Workspace, prediction: str | None) -> Answer:
     evidence = [
         f"{run_id} was run again in a new environment, built in {result.environment_s:.1f} s, in {result.run_s:.1f} s",
         f"{same} of {len(result.compared)} compared figures and digests are the same",
-        *(
-            f"{item.what}: {item.recorded}"
-            for item in result.compared
-            if item.same and item.what.startswith(("metric auc", "model"))
-        ),
+        *(f"{item.what}: {item.recorded}" for item in result.compared if item.same and item.what.startswith("model")),
         *(f"{item.what} differs: {item.recorded} became {item.again}" for item in result.compared if not item.same),
     ]
     return Answer(
@@ -83,6 +85,8 @@ def _run_to_reproduce(workspace: Workspace, prediction: str | None) -> str:
     try:
         served = workspace.ledger.predictions.get(prediction or latest_prediction(workspace))
     except NotFound:
+        if prediction is not None:
+            raise
         finished = workspace.ledger.find("run", where={"status": "finished"}, limit=1)
         if not finished:
             raise NotFound("No run has finished yet", next_command="stackproof run PIPELINE") from None
@@ -102,7 +106,7 @@ def _notice(workspace: Workspace) -> Answer:
         covered, text, identifier = _coverage(workspace, name)
         ok, evidence = ok and covered, [*evidence, text]
         ids += [identifier] if identifier else []
-    alert = _timely_alert(workspace)
+    alert = _timely_alert(workspace, names)
     if alert is None:
         evidence.append(
             "no alert shows that a change was noticed within five minutes: run a drill (stackproof quickstart does)"
@@ -119,22 +123,35 @@ def _notice(workspace: Workspace) -> Answer:
 
 
 def _coverage(workspace: Workspace, name: str) -> tuple[bool, str, str]:
-    """Whether a watcher has looked at every prediction of a deployment that is older than five minutes, or at all."""
-    served = workspace.ledger.predictions.latest_position(deployment_name=name)
-    beats = workspace.ledger.find("monitor", where={"deployment": name}, limit=1)
+    """Whether each prediction of the last day was looked at within five minutes, and those since are not late yet."""
+    predictions = workspace.ledger.predictions
+    beats = live_beats(workspace, name, limit=BEATS)
     if not beats:
         return False, f"{name}: no monitor ever watched it", ""
-    beat = beats[0]
-    looked: Any = beat.attributes["position"]
-    if looked >= served:
-        return True, f"{name}: all predictions up to position {served} were looked at", beat.id
-    waiting = workspace.ledger.predictions.after(looked, deployment_name=name, limit=1)
-    age_s = (workspace.clock() - waiting[0][1].at).total_seconds()
-    text = f"{name}: predictions after position {looked} wait for {age_s:.0f} s to be looked at"
-    return age_s <= NOTICE_WITHIN_S, text, beat.id
+    newest = beats[0]
+    worst = max((_wait_s(workspace, name, earlier, later) for later, earlier in pairwise(beats)), default=0.0)
+    waiting = predictions.after(position_of(newest), deployment_name=name, limit=1)
+    if waiting:
+        worst = max(worst, (workspace.clock() - waiting[0][1].at).total_seconds())
+    if worst > NOTICE_WITHIN_S:
+        return False, f"{name}: a prediction had to wait {worst:.0f} s to be looked at", newest.id
+    looked = position_of(newest)
+    return (
+        True,
+        f"{name}: all predictions up to position {looked} were looked at, none later than {worst:.0f} s",
+        newest.id,
+    )
 
 
-def _timely_alert(workspace: Workspace) -> Entity | None:
+def _wait_s(workspace: Workspace, name: str, earlier: Entity, later: Entity) -> float:
+    """How long the first prediction after one look waited for the next; 0 when there was none, or a day ago."""
+    first = workspace.ledger.predictions.after(position_of(earlier), deployment_name=name, limit=1)
+    if not first or first[0][0] > position_of(later) or workspace.clock() - later.at > timedelta(days=1):
+        return 0.0
+    return float((later.at - first[0][1].at).total_seconds())
+
+
+def _timely_alert(workspace: Workspace, names: Sequence[str]) -> Entity | None:
     """An alert raised within five minutes of the first prediction that it rests on: a drill's, else the newest."""
     drilled = [
         link.target
@@ -142,7 +159,9 @@ def _timely_alert(workspace: Workspace) -> Entity | None:
         for link in workspace.ledger.links_from(drill.id)
     ]
     candidates = [workspace.ledger.get(identifier) for identifier in drilled]
-    candidates += workspace.ledger.find("alert", limit=200)
+    candidates += [
+        alert for alert in workspace.ledger.find("alert", limit=200) if alert.attributes["deployment"] in names
+    ]
     timely = (alert for alert in candidates if _seconds_to_alert(workspace, alert) <= NOTICE_WITHIN_S)
     return next(timely, None)
 

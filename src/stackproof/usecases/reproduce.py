@@ -14,7 +14,7 @@ from typing import Any
 
 from stackproof.envs.build import build_environment
 from stackproof.envs.capture import Environment, LocalCode
-from stackproof.errors import Conflict, Corrupted, NotFound, StepFailed, Unavailable
+from stackproof.errors import Conflict, Corrupted, NotFound, RefusedInput, StepFailed, Unavailable
 from stackproof.ledger import Entity, Link, Relation
 from stackproof.stack.workspace import HOME_VARIABLE, Workspace
 from stackproof.store import new_id
@@ -39,8 +39,8 @@ class Compared:
 class Reproduction:
     """`ok`: the run could be run again and everything compared is the same.
 
-    `problem`: why it could not be run again, "" when it could. `duration_s`: of the building of the
-    environment and of the run.
+    `problem`: why it could not be run again, "" when it could. `environment_s`, `run_s`: how long the
+    environment took to build, and the run.
     """
 
     id: str
@@ -59,6 +59,8 @@ def reproduce(workspace: Workspace, run_id: str) -> Reproduction:
     unknown run, `Conflict` for one that did not finish.
     """
     run = workspace.ledger.get(run_id)
+    if run.kind != "run":
+        raise RefusedInput("Only a run can be reproduced", got=run_id, allowed="run:…", next_command="stackproof runs")
     if run.attributes.get("status") != "finished":
         raise Conflict(
             "Only a finished run can be reproduced", got=f"{run_id} is {run.attributes.get('status', 'running')}",
@@ -125,10 +127,19 @@ def _restored(workspace: Workspace, name: str, digest: str, scratch: Path) -> li
 
 def _replay(python: Path, scratch: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", HOME_VARIABLE)}
-    done = subprocess.run(
-        [str(python), "-m", "stackproof.stack.replay", str(scratch / "spec.json")],
-        cwd=scratch / "code", capture_output=True, text=True, timeout=REPLAY_TIMEOUT_S, check=False, env=kept,
-    )  # fmt: skip
+    command = [str(python), "-m", "stackproof.stack.replay", str(scratch / "spec.json")]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=scratch / "code",
+            capture_output=True,
+            text=True,
+            timeout=REPLAY_TIMEOUT_S,
+            check=False,
+            env=kept,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise StepFailed("The run took too long when it was run again", got=f"more than {REPLAY_TIMEOUT_S} s") from late
     if done.returncode != 0:
         raise StepFailed(
             "The run failed when it was run again",

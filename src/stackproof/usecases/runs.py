@@ -20,11 +20,18 @@ class Shown:
     downstream: tuple[Link, ...]
 
 
-def list_runs(workspace: Workspace, *, limit: int = 20, order_by: str | None = None) -> list[Run]:
-    """The project's runs, newest first or best first by a metric."""
+def list_runs(
+    workspace: Workspace, *, limit: int = 20, order_by: str | None = None, descending: bool = True
+) -> list[Run]:
+    """The project's runs, newest first or by a metric. Raises `UnknownName` for a metric that none of them has."""
     close_killed_runs(workspace)
     reader = workspace.live.adapter("tracking", "read-runs")
-    runs: list[Run] = reader.search_runs(workspace.project.name, order_by_metric=order_by, limit=limit)
+    runs: list[Run] = reader.search_runs(
+        workspace.project.name, order_by_metric=order_by, descending=descending, limit=limit
+    )
+    known = {name for run in runs for name in run.metrics}
+    if order_by is not None and runs and order_by not in known:
+        raise UnknownName("metric", order_by, known, next_command="stackproof runs")
     return runs
 
 

@@ -11,6 +11,7 @@ from stackproof.errors import Corrupted, NotFound
 from stackproof.ledger import Entity
 from stackproof.roles.serving import LoggedPrediction
 from stackproof.stack.workspace import Workspace
+from stackproof.store.files import make_folders
 from stackproof.store.tables import read_table
 
 
@@ -73,6 +74,7 @@ def trace(workspace: Workspace, prediction_id: str) -> Trace:
     if run is not None:
         path += _inputs_of(workspace, run)
         path += _tables_of(workspace, run)
+    path += _served_from(workspace, prediction)
     path.append(_chain(workspace))
     sources = tuple(
         (view, version or "nothing found", "" if known_at is None else known_at.isoformat())
@@ -83,7 +85,7 @@ def trace(workspace: Workspace, prediction_id: str) -> Trace:
 
 def export_rows(workspace: Workspace, found: Trace, folder: Path) -> list[Path]:
     """Write the tables that the model came from as Parquet files into `folder`. Returns the files."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(folder.resolve())
     written = []
     for table in found.tables:
         file = folder / f"{table.name}.parquet"
@@ -125,7 +127,10 @@ def _deployment_detail(entity: Entity) -> str:
 
 
 def _run_detail(entity: Entity) -> str:
-    return f"pipeline {entity.attributes['pipeline']}, {entity.attributes.get('status', 'running')}"
+    commit = entity.attributes.get("git_commit")
+    git = "" if commit is None else f", git {str(commit)[:12]}"
+    changed = "" if entity.attributes.get("git_patch") is None else " with uncommitted changes"
+    return f"pipeline {entity.attributes['pipeline']}, {entity.attributes.get('status', 'running')}{git}{changed}"
 
 
 def _run_of(workspace: Workspace, model_id: str) -> str:
@@ -169,6 +174,19 @@ def _inputs_of(workspace: Workspace, run: Entity) -> list[Verified]:
     ]
 
 
+def _served_from(workspace: Workspace, prediction: LoggedPrediction) -> list[Verified]:
+    """The dataset versions that the prediction's features were looked up from."""
+    versions = {version for version, _known_at in prediction.sources.values() if version is not None}
+    pieces = []
+    for identifier in sorted(versions):
+        entity = _find(workspace, identifier)
+        if entity is None:
+            pieces.append(Verified("served from", identifier, False, "is not in the ledger"))
+        else:
+            pieces.append(_verified("served from", identifier, partial(_dataset_detail, workspace, entity)))
+    return pieces
+
+
 def _tables_of(workspace: Workspace, run: Entity) -> list[Verified]:
     outputs: Any = run.attributes.get("outputs", {})
     return [
@@ -199,8 +217,8 @@ def _made_by_step(workspace: Workspace, step: str, digest: str) -> TrainingTable
 
 def _dataset_rows(workspace: Workspace, run: Entity, name: str) -> int:
     digest: Any = run.attributes["datasets"]
-    (version,) = workspace.ledger.find("data", where={"name": name, "digest": digest[name]}, limit=1)
-    rows: Any = version.attributes["rows"]
+    found = workspace.ledger.find("data", where={"name": name, "digest": digest[name]}, limit=1)
+    rows: Any = found[0].attributes["rows"] if found else 0
     return int(rows)
 
 
@@ -213,14 +231,15 @@ def _code_detail(workspace: Workspace, entity: Entity) -> str:
     tree = workspace.store.blobs.tree(digest)
     for file in tree.files:
         workspace.store.blobs.read(file.digest)
-    commit = entity.attributes.get("commit")
-    return f"{len(tree.files)} files, {digest[:19]}…" + (f", git {str(commit)[:12]}" if commit else "")
+    return f"{len(tree.files)} files, {digest[:19]}…"
 
 
 def _lock_detail(workspace: Workspace, entity: Entity) -> str:
-    lock: Any = entity.attributes["lock"]
-    lines = workspace.store.blobs.read(lock).decode().splitlines()
-    return f"{sum('==' in line for line in lines)} distributions with hashes"
+    facts: Any = entity.attributes
+    lines = workspace.store.blobs.read(facts["lock"]).decode().splitlines()
+    for _name, _version, archive in facts["local"]:
+        workspace.store.blobs.read(archive)
+    return f"{sum('==' in line for line in lines)} distributions {'with' if facts['hashed'] else 'without'} hashes"
 
 
 def _definition_detail(workspace: Workspace, entity: Entity) -> str:

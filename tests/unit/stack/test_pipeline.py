@@ -213,3 +213,25 @@ def test_what_a_step_returned_is_read_back_as_it_was(workspace: Workspace) -> No
     assert table["x"].to_list() == [2.0, 4.0, -6.0, 8.0]
     assert plain == {"sum": 8.0}
     assert (model.package / model.signature.file).read_text() == "8.0"
+
+
+def test_a_commit_that_changes_no_file_of_the_project_changes_nothing(open_project: Open, folder: Path) -> None:
+    git = ["git", "-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *arguments], check=True)
+    with open_project() as workspace:
+        first = train(workspace)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "second"], check=True)
+    with open_project() as workspace:
+        second = train(workspace)
+        commits = [workspace.ledger.get(run.run_id).attributes["git_commit"] for run in (first, second)]
+    assert set(cached(second).values()) == {True}
+    assert len(set(commits)) == 2
+
+
+def test_another_tool_that_decides_results_runs_the_steps_again(open_project: Open, folder: Path) -> None:
+    with open_project() as workspace:
+        train(workspace)
+    (folder / "stack.toml").write_text('schema = 1\nproject = "tiny"\n[roles.tuning]\ntool = "random"\n')
+    with open_project() as workspace:
+        assert set(cached(train(workspace)).values()) == {False}
