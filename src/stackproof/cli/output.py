@@ -76,14 +76,16 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for position, name in enumerate(columns):
         drawn.add_column(
             name, justify="right" if position in numeric else "left", overflow="fold", no_wrap=position in whole
         )
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
-    console().print(drawn)
+    shown = console()
+    shown.print(Text(title, style="bold"))
+    shown.print(drawn)
 
 
 def short(instant: datetime | None) -> str:

@@ -55,7 +55,7 @@ class PredictionStore:
         with self._database.read() as connection:
             found = _find(connection, id)
         if found is None:
-            raise NotFound(f"No prediction {id!r} was logged", next_command="stackproof show DEPLOYMENT")
+            raise NotFound(f"No prediction {id!r} was logged", next_command="stackproof trace")
         return found
 
     def after(

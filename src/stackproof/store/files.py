@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+from stackproof.errors import RefusedInput, StorageFailed
 from stackproof.store.failures import write_errors
 
 
@@ -19,10 +20,22 @@ def sync_folder(path: Path) -> None:
 
 
 def make_folders(path: Path) -> None:
-    """Make a folder and its parents, durably. Raises `StorageFailed`."""
+    """Make a folder and its parents, durably.
+
+    Raises `RefusedInput` for a place where no folder can be, `StorageFailed`.
+    """
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    with write_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
+    try:
+        with write_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+    except StorageFailed as failed:
+        if isinstance(failed.__cause__, NotADirectoryError | FileExistsError | PermissionError):
+            raise RefusedInput(
+                "A folder cannot be made there",
+                got=f"{path}: {failed.__cause__.strerror}",
+                allowed="a place that may be written to",
+            ) from failed
+        raise
     for folder in missing:
         sync_folder(folder.parent)
 

@@ -64,7 +64,7 @@ def trace(workspace: Workspace, prediction_id: str) -> Trace:
     ledger = workspace.ledger
     prediction = ledger.predictions.get(prediction_id)
     path = [
-        Verified("prediction", prediction.id, True, f"at {prediction.at.isoformat()}: {dict(prediction.output)}"),
+        Verified("prediction", prediction.id, True, _prediction_detail(prediction)),
         _entity(workspace, "deployment", prediction.deployment, _deployment_detail),
         _model(workspace, prediction.model),
     ]
@@ -105,6 +105,11 @@ def latest_prediction(workspace: Workspace) -> str:
     if not newest:
         raise NotFound("No prediction was served yet", next_command="stackproof serve DEPLOYMENT")
     return str(newest[-1][1].id)
+
+
+def _prediction_detail(prediction: LoggedPrediction) -> str:
+    outputs = ", ".join(f"{name} {value}" for name, value in prediction.output.items())
+    return f"{prediction.at:%Y-%m-%d %H:%M:%S} UTC: {outputs}"
 
 
 def _find(workspace: Workspace, identifier: str) -> Entity | None:

@@ -124,7 +124,7 @@ def _never_materialized(view: str, names: list[str]) -> NotFound:
     return NotFound(
         f"The feature view {view!r} was never materialized",
         allowed=", ".join(names) or "none was materialized yet",
-        next_command=f"stackproof features materialize {view}",
+        next_command=f"stackproof features {view}",
     )
 
 
@@ -147,7 +147,7 @@ def _unreadable(view: str, manifest: Manifest, cause: Exception) -> Corrupted:
         f"The materialization of the feature view {view!r} is damaged",
         got=str(cause),
         allowed=f"the table {manifest.digest}",
-        next_command=f"stackproof features materialize {view}",
+        next_command=f"stackproof features {view}",
     )
 
 

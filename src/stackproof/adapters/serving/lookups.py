@@ -54,7 +54,7 @@ def _look_up(features: OnlineFeatures, view: str, questions: list[LookupRequest]
     except NotFound as absent:
         raise Unavailable(
             f"The feature view {view!r} is not readable online yet",
-            next_command=f"stackproof features materialize {view}",
+            next_command=f"stackproof features {view}",
         ) from absent
 
 
