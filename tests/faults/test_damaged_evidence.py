@@ -16,7 +16,7 @@ from stackproof.roles.versioning import DatasetVersion
 from stackproof.stack.deployments import current_deployment, deploy
 from stackproof.stack.pipeline import run_pipeline
 from stackproof.stack.project import load_project
-from stackproof.stack.watching import Watcher
+from stackproof.stack.watching import Watcher, unsent_alerts
 from stackproof.stack.workspace import Workspace, open_workspace
 from stackproof.store import new_id
 from stackproof.usecases.ready import Answer, ready
@@ -228,6 +228,27 @@ def test_a_watcher_goes_on_where_the_last_one_stopped(workspace: Workspace) -> N
         watcher.start()
         watcher.follow(lambda: True)
         assert watcher.state.rows == expected
+
+
+def test_an_alert_that_a_killed_watcher_recorded_is_sent_by_the_next_one(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(Exception):
+        pass
+
+    def die(self: Watcher, alerts: object) -> None:
+        if alerts:
+            raise Killed
+
+    sink = tmp_path / "alerts.jsonl"
+    with monkeypatch.context() as patched:
+        patched.setattr(Watcher, "_send", die)
+        with pytest.raises(Killed):
+            watch_a_change(workspace)
+    assert len(unsent_alerts(workspace, "tiny")) == 1
+    for _ in range(2):
+        Watcher(workspace, "tiny", sinks=[f"file:{sink}"]).start()
+    assert len(sink.read_text().splitlines()) == 1
 
 
 # ---------------------------------------------------------------- what is asked for

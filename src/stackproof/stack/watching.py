@@ -64,11 +64,13 @@ class Watcher:
         """Begin after the ledger position `position`; when None, where the last watcher of this deployment
         stopped, so that no prediction is left out, and at the first when there was none.
 
-        A given position is a replay of the past: its records don't count as watching.
+        A given position is a replay of the past: its records don't count as watching. Alerts that were
+        recorded and not sent, because a watcher was killed in between, are sent first.
 
         Raises `NotFound` when the deployment or its model's reference does not exist.
         """
         self._compare_with_main_model()
+        self._send(unsent_alerts(self._workspace, self._name))
         self._replay = position is not None
         self.state = WatchState(self._last_position() if position is None else position, 0, 0)
 
@@ -191,6 +193,25 @@ def live_beats(workspace: Workspace, name: str, *, limit: int = 50) -> list[Enti
     """The newest records of watching a deployment, newest first, without those of replays."""
     beats: list[Entity] = workspace.ledger.find("monitor", where={"deployment": name, "replay": False}, limit=limit)
     return beats
+
+
+def unsent_alerts(workspace: Workspace, name: str, *, limit: int = 100) -> list[Alert]:
+    """The newest alerts of a deployment of which no sink was told, oldest first."""
+    recorded = workspace.ledger.find("alert", where={"deployment": name}, limit=limit)
+    return [_alert_of(entity) for entity in reversed(recorded) if "sent" not in entity.attributes]
+
+
+def _alert_of(entity: Entity) -> Alert:
+    facts: Any = entity.attributes
+    return Alert(
+        id=entity.id,
+        deployment=facts["deployment"],
+        at=entity.at,
+        title=facts["title"],
+        findings=tuple(Finding(**finding) for finding in facts["findings"]),
+        first_prediction=facts["first_prediction"],
+        last_prediction=facts["last_prediction"],
+    )
 
 
 def position_of(beat: Entity) -> int:
