@@ -422,12 +422,13 @@ class _Thread:
         retrained = self._story.retrained
         version = str(retrained.run.models[-1].version) if retrained else ""
         deadline = time.monotonic() + SWITCH_TIMEOUT_S
-        answered = [""]
-        while version not in answered and time.monotonic() < deadline:
-            answered = [
-                answer.model_version for _, answer in send(client, august, as_of="scheduled_departure", batch=1)
-            ]
+        while version not in self._versions_answering(client, august) and time.monotonic() < deadline:
+            continue
+        answered = self._versions_answering(client, august)
         self._canary_share = (answered.count(version), len(answered))
+
+    def _versions_answering(self, client: Client, rows: "pl.DataFrame") -> list[str]:
+        return [answer.model_version for _, answer in send(client, rows, as_of="scheduled_departure", batch=1)]
 
     def _served_package(self) -> Path:
         deployment = current_deployment(self._workspace, DEPLOYMENT)
