@@ -65,7 +65,7 @@ def _reproduce(workspace: Workspace, prediction: str | None) -> Answer:
         return _no("reproduce", result.problem, f"stackproof show {run_id}", (run_id, result.id))
     same = sum(item.same for item in result.compared)
     evidence = [
-        f"{run_id} was run again in a new environment, built in {result.environment_s:.1f} s, in {result.run_s:.1f} s",
+        f"{run_id} was run again in {result.run_s:.1f} s, in a new environment built in {result.environment_s:.1f} s",
         f"{same} of {len(result.compared)} compared figures and digests are the same",
         *(f"{item.what}: {item.recorded}" for item in result.compared if item.same and item.what.startswith("model")),
         *(f"{item.what} differs: {item.recorded} became {item.again}" for item in result.compared if not item.same),
