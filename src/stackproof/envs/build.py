@@ -3,8 +3,10 @@
 import io
 import json
 import os
+import platform
 import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -26,7 +28,7 @@ def build_environment(environment: Environment, folder: Path, blobs: Blobs) -> P
     lock.write_text(environment.lock, encoding="utf-8")
     hashes = ["--require-hashes"] if environment.hashed else []
     try:
-        _uv("venv", "--quiet", "--no-project", "--python", environment.python, str(folder))
+        _uv("venv", "--quiet", "--no-project", "--python", _interpreter(environment.python), str(folder))
         _uv("pip", "install", "--quiet", "--no-deps", *hashes, "--python", str(python), "-r", str(lock))
         for local in environment.local:
             _place(local, blobs.read(local.archive), python)
@@ -36,6 +38,16 @@ def build_environment(environment: Environment, folder: Path, blobs: Blobs) -> P
     finally:
         lock.unlink(missing_ok=True)
     return python
+
+
+def _interpreter(version: str) -> str:
+    """This process's own interpreter when it has the version, which need not be on any path; else the version."""
+    same = platform.python_version() == version
+    return (
+        str(Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}")
+        if same
+        else version
+    )
 
 
 def _place(local: LocalCode, archive: bytes, python: Path) -> None:
