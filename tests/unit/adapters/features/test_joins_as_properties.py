@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from stackproof.adapters.features.embedded import EmbeddedFeatures
 from stackproof.roles.adapter import Setting
 from stackproof.roles.features import Aggregate, Feature, FeatureView, LookupRequest
-from stackproof.testing.features import EVENTS, INSTANT, MOMENTS, expected_value, hours, same, table_of, windowed
+from stackproof.testing.features_reference import (
+    EVENTS,
+    INSTANT,
+    MOMENTS,
+    expected_value,
+    hours,
+    same,
+    table_of,
+    windowed,
+)
 
 MICROSECOND = timedelta(microseconds=1)
 INSTANTS = st.builds(

@@ -7,7 +7,7 @@ import pytest
 from stackproof.adapters.features.embedded import EmbeddedFeatures
 from stackproof.errors import InvalidTable, RefusedInput
 from stackproof.roles.features import Aggregate, Feature, FeatureView, LookupRequest
-from stackproof.testing.features import hours
+from stackproof.testing.features_reference import hours
 
 SOURCE = pl.DataFrame({"key": ["a"], "known_at": [hours(0)], "x": [1.0], "text": ["t"]})
 ROWS = pl.DataFrame({"key": ["a"], "at": [hours(1)]})
