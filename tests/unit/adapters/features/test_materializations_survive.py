@@ -145,7 +145,7 @@ def test_a_file_that_is_gone_is_reported(features: EmbeddedFeatures, tmp_path: P
     features.materialize(VIEW, table_of(1), version="1")
     (file,) = stored_files(tmp_path)
     file.unlink()
-    with pytest.raises(Corrupted, match="stackproof features v$"):
+    with pytest.raises(Corrupted, match=r"stackproof features v$"):
         features.lookup("v", REQUESTS)
 
 
