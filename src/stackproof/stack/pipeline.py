@@ -212,21 +212,17 @@ def _end(execution: _Execution, status: RunStatus) -> tuple[ModelVersion, ...]:
         workspace.ledger.record(
             Entity(run_id, "run", workspace.clock(), ended),
             *(Link(run_id, Relation.USED, step_id) for step_id in steps.values()),
-            *_model_records(workspace, models),
+            *_model_records(models),
         )  # fmt: skip
     return models
 
 
 def _registered(execution: _Execution) -> tuple[ModelVersion, ...]:
     registry = execution.workspace.live.adapter("tracking", "registry")
-    names = [
-        entry["name"] for record in execution.records.values() for entry in record.log if entry["what"] == "register"
-    ]
-    mine = [version for version in registry.list_models() if version.run_id == execution.run_id]
-    return tuple(version for version in mine if version.name in names)
+    return tuple(version for version in registry.list_models() if version.run_id == execution.run_id)
 
 
-def _model_records(workspace: Workspace, models: tuple[ModelVersion, ...]) -> list[Entity | Link]:
+def _model_records(models: tuple[ModelVersion, ...]) -> list[Entity | Link]:
     records: list[Entity | Link] = []
     for model in models:
         attributes: dict[str, Any] = {
