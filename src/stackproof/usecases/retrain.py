@@ -7,6 +7,7 @@ from typing import Any
 from stackproof.errors import Conflict
 from stackproof.ledger import Link, Relation
 from stackproof.roles.serving import Deployment
+from stackproof.stack.data import Datasets
 from stackproof.stack.deployments import deploy, latest_entity
 from stackproof.stack.pipeline import PipelineRun
 from stackproof.stack.workspace import Workspace
@@ -33,10 +34,12 @@ def retrain(
 ) -> Retrained:
     """Run the pipeline because of an alert and give its model the share `canary` of the deployment.
 
-    The versions that served before keep their proportions. Raises `NotFound` for an unknown alert,
-    `Conflict` when the pipeline registered no model of the deployment's name.
+    The datasets' sources are looked at anew. The versions that served before keep their proportions.
+    Raises `NotFound` for an unknown alert, `Conflict` when the pipeline registered no model of the
+    deployment's name.
     """
     workspace.ledger.get(alert_id)
+    Datasets(workspace).forget()
     done = run(workspace, pipeline, params)
     workspace.ledger.record(Link(done.run_id, Relation.USED, alert_id))
     made = next((model for model in done.models if model.name == deployment), None)
