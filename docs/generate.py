@@ -1,4 +1,4 @@
-"""Writes the generated parts of the docs: the command line and the table of adapters.
+"""Writes the generated parts of the docs: the command line, the table of adapters, the statements of the sources.
 
 python docs/generate.py          writes them
 python docs/generate.py --check  says which are stale, exit code 1 when one is
@@ -11,6 +11,8 @@ import click
 
 from stackproof.adapters import registry
 from stackproof.cli.main import COMMANDS, cli
+from stackproof.facts import coverage
+from stackproof.facts.loader import SHIPPED, load_facts
 from stackproof.roles import ROLES
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -41,6 +43,14 @@ def adapters() -> str:
     return "".join(lines)
 
 
+def sources() -> str:
+    """Every statement of the source documents, and what carries it."""
+    folder = SHIPPED / "statements"
+    titles = {source.file: source.title for source in load_facts().sources.values()}
+    page = coverage.coverage_page(coverage.read_statements(folder), coverage.read_sections(folder), titles)
+    return MARK + page
+
+
 def _help(command: click.Command, path: list[str]) -> str:
     context = click.Context(command, info_name=" ".join(path), terminal_width=100, max_content_width=100)
     return command.get_help(context)
@@ -50,7 +60,7 @@ def _block(text: str) -> str:
     return f"```text\n{text}\n```\n"
 
 
-PAGES = {"cli.md": command_line, "adapters.md": adapters}
+PAGES = {"cli.md": command_line, "adapters.md": adapters, "sources.md": sources}
 
 
 def main() -> int:

@@ -6,22 +6,42 @@ library; it is held against them only when something in it can't be read. Every 
 
 import hashlib
 import json
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import tomli
+
 from stackproof.errors import RefusedInput, did_you_mean
-from stackproof.facts.model import Facts, Tree
-from stackproof.facts.reading import read_gate, read_question, read_source, read_tool, read_tree, read_votes
+from stackproof.facts.model import Criterion, Facts, Tool, Tree
+from stackproof.facts.overlay import lay_over
+from stackproof.facts.reading import (
+    read_contradiction,
+    read_criterion,
+    read_gate,
+    read_install,
+    read_migration,
+    read_operation,
+    read_pair,
+    read_question,
+    read_scales,
+    read_source,
+    read_stack,
+    read_tool,
+    read_tree,
+    read_votes,
+)
 from stackproof.facts.shape import find_faults, line_of
 
 SHIPPED = Path(__file__).parent
-TABLES = ("questions", "gates", "sources", "votes")
+TABLES = ("questions", "gates", "sources", "votes", "scales", "operation", "stacks", "contradictions", "installs")
+INTERIM = {"stacks", "contradictions"}
+FOLDERS = {"tools": "tool", "trees": "tree", "criteria": "criteria", "pairs": "pairs", "migrations": "migrations"}
+"""Each folder of files, and the schema that they fit."""
 
 
-def load_facts(folder: Path | None = None) -> Facts:
-    """The facts in `folder`, by default the shipped ones.
+def load_facts(folder: Path | None = None, overlays: Sequence[Path] = ()) -> Facts:
+    """The facts in `folder`, by default the shipped ones, with the user's own folders laid over them in order.
 
     Raises `RefusedInput` with every fault of every file: file, line where it is found, key, what is allowed.
     """
@@ -29,6 +49,8 @@ def load_facts(folder: Path | None = None) -> Facts:
     documents, faults = _parse(texts)
     if folder is not None:
         faults += schema_faults(texts, documents)
+    if not faults:
+        documents, faults = _with_overlays(documents, texts, overlays)
     if not faults:
         try:
             facts = _build(documents, _digest(texts))
@@ -39,18 +61,39 @@ def load_facts(folder: Path | None = None) -> Facts:
         else:
             faults = cross_faults(facts)
     if faults:
-        raise RefusedInput("The facts have faults", faults=faults, next_command="stackproof catalog")
+        raise RefusedInput("The facts have faults", faults=faults, next_command="stackproof catalog check")
     return facts
+
+
+def _with_overlays(
+    documents: dict[str, dict[str, Any]], texts: dict[str, str], overlays: Sequence[Path]
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The documents with each folder laid over, whose texts are added to `texts` for the digest."""
+    faults = []
+    for number, own in enumerate(overlays):
+        laid = lay_over(documents, own)
+        documents = laid.documents
+        texts.update({f"{number}/{label}": text for label, text in laid.texts.items()})
+        for name, label in laid.touched.items():
+            faults += _faults_of(label, documents[name], laid.texts[label], _kind(name))
+    return documents, faults
 
 
 def schema_faults(texts: Mapping[str, str], documents: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Every fault of shape, each with its file and, where it is found, its line."""
+    return [
+        fault
+        for name, document in documents.items()
+        for fault in _faults_of(name, document, texts.get(name, ""), _kind(name))
+    ]
+
+
+def _faults_of(name: str, document: Mapping[str, Any], text: str, kind: str) -> list[str]:
+    schema = json.loads((SHIPPED / "schema" / f"{kind}.json").read_text("utf-8"))
     found = []
-    for name, document in documents.items():
-        schema = json.loads((SHIPPED / "schema" / f"{_kind(name)}.json").read_text("utf-8"))
-        for fault in find_faults(document, schema):
-            line = line_of(texts[name], fault.path)
-            found.append(f"{name}{f', line {line}' if line else ''}: {fault}")
+    for fault in find_faults(document, schema):
+        line = line_of(text, fault.path)
+        found.append(f"{name}{f', line {line}' if line else ''}: {fault}")
     return found
 
 
@@ -64,13 +107,15 @@ def cross_faults(facts: Facts) -> list[str]:
             found += _unknown(f"tools/{tool.id}.toml", "source", document, facts.sources)
         for condition in (c for caution in tool.cautions for c in caution.when):
             found += _unknown(f"tools/{tool.id}.toml", "question", condition.key, facts.questions)
+        found += _rating_faults(tool, facts)
     for tree in facts.trees.values():
         found += _tree_faults(tree, facts)
     for gate in facts.gates:
         found += _unknown("gates.toml", "source", gate.source, facts.sources)
         for condition in (*gate.when, *(c for group in gate.unless for c in group)):
             found += _unknown("gates.toml", "question", condition.key, facts.questions)
-    return found
+    found += [fault for criterion in facts.criteria for fault in _criterion_faults(criterion, facts)]
+    return found + _naming_faults(facts)
 
 
 def _tree_faults(tree: Tree, facts: Facts) -> list[str]:
@@ -90,12 +135,59 @@ def _tree_faults(tree: Tree, facts: Facts) -> list[str]:
     return found
 
 
+def _rating_faults(tool: Tool, facts: Facts) -> list[str]:
+    """Ratings on criteria or in words that there are not, and classes of operation that there are not."""
+    file, found = f"tools/{tool.id}.toml", []
+    for mode in tool.modes:
+        if mode.operation:
+            found += _unknown(file, "class of operation", mode.operation, facts.operation.classes)
+    for rating in tool.ratings:
+        known = {criterion.id: criterion for criterion in facts.criteria if criterion.scale}
+        faults = _unknown(file, "rated criterion", rating.criterion, known)
+        if not faults:
+            words = facts.scales.words.get(known[rating.criterion].scale, {})
+            faults = _unknown(file, f"word for {rating.criterion}", rating.value, words)
+        found += faults
+    return found
+
+
+def _criterion_faults(criterion: Criterion, facts: Facts) -> list[str]:
+    file = f"criteria/{criterion.role or 'common'}.toml"
+    found = _unknown(file, "scale", criterion.scale, facts.scales.words) if criterion.scale else []
+    if criterion.aspect:
+        found += _unknown(
+            file, "aspect", criterion.aspect, {one.name: one for one in facts.trees[criterion.role].aspects}
+        )
+    for change in criterion.changes:
+        for condition in (*change.when, *(c for group in change.any for c in group)):
+            found += _unknown(file, "question", condition.key, facts.questions)
+    return found
+
+
+def _naming_faults(facts: Facts) -> list[str]:
+    """What pairs, migrations, stacks and contradictions name."""
+    named = [("pairs", name) for pair in facts.pairs for name in pair.tools]
+    named += [("migrations", name) for path in facts.migrations for name in (path.source_tool, path.target)]
+    named += [("stacks.toml", name) for stack in facts.stacks for tools in stack.roles.values() for name in tools]
+    named += [("installs.toml", name) for name in facts.installs]
+    named += [("contradictions.toml", name) for one in facts.contradictions for name in one.tools]
+    found = [fault for file, name in named if name != "*" for fault in _unknown(file, "tool", name, facts.tools)]
+    conditions = [("stacks.toml", c) for stack in facts.stacks for c in stack.when]
+    conditions += [("contradictions.toml", c) for one in facts.contradictions for c in one.when]
+    for file, condition in conditions:
+        found += _unknown(file, "question", condition.key, facts.questions)
+    return found
+
+
 def _unknown(file: str, kind: str, name: str, names: Mapping[str, object]) -> list[str]:
     return [] if name in names else [f"{file}: there is no {kind} named {name!r}{did_you_mean(name, names)}"]
 
 
 def _texts(folder: Path) -> dict[str, str]:
-    files = [*(folder / f"{name}.toml" for name in TABLES), *sorted(folder.glob("t*/*.toml"))]
+    files = [
+        *(folder / f"{name}.toml" for name in TABLES if name not in INTERIM or (folder / f"{name}.toml").exists()),
+        *(file for name in FOLDERS for file in sorted(folder.glob(f"{name}/*.toml"))),
+    ]
     try:
         return {file.relative_to(folder).as_posix(): file.read_text("utf-8") for file in files}
     except OSError as error:
@@ -109,15 +201,15 @@ def _parse(texts: Mapping[str, str]) -> tuple[dict[str, dict[str, Any]], list[st
     faults = []
     for name, text in texts.items():
         try:
-            documents[name] = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+            documents[name] = tomli.loads(text)
+        except tomli.TOMLDecodeError as error:
             faults.append(f"{name}: this is not TOML: {error}")
     return documents, faults
 
 
 def _kind(name: str) -> str:
     folder, _, _ = name.rpartition("/")
-    return {"tools": "tool", "trees": "tree"}.get(folder, Path(name).stem)
+    return FOLDERS.get(folder, Path(name).stem)
 
 
 def _digest(texts: Mapping[str, str]) -> str:
@@ -128,8 +220,11 @@ def _digest(texts: Mapping[str, str]) -> str:
 
 
 def _build(documents: Mapping[str, Mapping[str, Any]], digest: str) -> Facts:
-    tools = [read_tool(document) for name, document in documents.items() if _kind(name) == "tool"]
-    trees = [read_tree(document) for name, document in documents.items() if _kind(name) == "tree"]
+    def all_of(kind: str) -> list[tuple[str, Mapping[str, Any]]]:
+        return [(Path(name).stem, document) for name, document in documents.items() if _kind(name) == kind]
+
+    tools = [read_tool(document) for _, document in all_of("tool")]
+    trees = [read_tree(document) for _, document in all_of("tree")]
     questions = [read_question(table) for table in documents["questions.toml"]["questions"]]
     sources = [read_source(table) for table in documents["sources.toml"]["sources"]]
     return Facts(
@@ -140,6 +235,19 @@ def _build(documents: Mapping[str, Mapping[str, Any]], digest: str) -> Facts:
         sources={source.file: source for source in sources},
         votes=read_votes(documents["votes.toml"]),
         digest=digest,
+        criteria=tuple(read_criterion(table) for _, each in all_of("criteria") for table in each["criteria"]),
+        scales=read_scales(documents["scales.toml"]),
+        operation=read_operation(documents["operation.toml"]),
+        pairs=tuple(read_pair(table) for _, each in all_of("pairs") for table in each["pairs"]),
+        migrations=tuple(
+            read_migration(table, role) for role, each in all_of("migrations") for table in each["migrations"]
+        ),
+        stacks=tuple(read_stack(table) for table in documents.get("stacks.toml", {"stacks": ()})["stacks"]),
+        contradictions=tuple(
+            read_contradiction(table)
+            for table in documents.get("contradictions.toml", {"contradictions": ()})["contradictions"]
+        ),
+        installs={one.tool: one for one in map(read_install, documents["installs.toml"]["installs"])},
     )
 
 

@@ -46,6 +46,7 @@ class Mode:
     `hosting`: "library" (nothing is hosted), "self-hosted" or "managed". `cost`: "free", "included"
     (paid with another product), "per-seat", "per-year", "usage" or "quote" (paid, the amount in no
     source). The ranges are US dollars a year, low and high. `free_for`: who pays nothing.
+    `operation`: the class of operation.toml that says what running it takes, "" where nobody said.
     """
 
     hosting: str
@@ -59,6 +60,7 @@ class Mode:
     free_seats: int = 0
     free_for: tuple[str, ...] = ()
     note: str = ""
+    operation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,23 @@ class Caution:
 
 
 @dataclass(frozen=True, slots=True)
+class Rating:
+    """How good a tool is on one criterion, as a word of its scale. `role` "": for every role of the tool."""
+
+    criterion: str
+    value: str
+    source: str
+    date: datetime.date | None
+    confidence: str
+    role: str = ""
+    detail: str = ""
+
+    @property
+    def verified(self) -> bool:
+        return self.confidence != "not_verified"
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
     """One product.
 
@@ -106,6 +125,7 @@ class Tool:
     facts: Mapping[str, Fact]
     modes: tuple[Mode, ...]
     cautions: tuple[Caution, ...] = ()
+    ratings: tuple[Rating, ...] = ()
 
     @property
     def status(self) -> Fact:
@@ -153,6 +173,7 @@ class Branch:
     `refines`: the tool of which the first pick is a form, and whose votes it takes over; "" for none.
     """
 
+    id: str
     kind: str
     source: str
     place: str
@@ -189,6 +210,7 @@ class Tree:
 class Gate:
     """When a role can wait ("defer") or is not needed ("skip"). Any group of `unless` opens it again."""
 
+    id: str
     role: str
     verdict: str
     until: str
@@ -219,6 +241,174 @@ class Votes:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """The weight of a criterion for teams of which all of `when` and one group of `any` hold."""
+
+    weight: float
+    because: str
+    when: AllOf = ()
+    any: tuple[AllOf, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """The figure of a proof that measures a criterion: `best` is rated 1, `worst` 0, by their logarithm between."""
+
+    figure: str
+    unit: str
+    best: float
+    worst: float
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """What tools are compared by. `role` and `aspect` "": for all of them.
+
+    `scale`: of scales.toml; or `computed`: votes, price, hours, hosting, current, licence or status.
+    `weight`: 0 to 10, unless one of `changes` holds, the first of which counts.
+    """
+
+    id: str
+    name: str
+    weight: float
+    text: str
+    source: str
+    role: str = ""
+    aspect: str = ""
+    scale: str = ""
+    computed: str = ""
+    changes: tuple[Change, ...] = ()
+    measure: Measure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scales:
+    """How words become numbers: scale to word to its low and high, in 0 to 1.
+
+    `caution`: where in an interval the score is taken, 0 its low end and 1 its high end. `half`: the votes that
+    make half of full support. `price`, `hours`: points (US dollars a year, hours a month; rating), rising, between
+    which ratings are interpolated. `stack`: what pairs of tools and overload add to a stack's worth.
+    """
+
+    words: Mapping[str, Mapping[str, tuple[float, float]]]
+    caution: float
+    half: float
+    price: tuple[tuple[float, float], ...]
+    hours: tuple[tuple[float, float], ...]
+    stack: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class OperationClass:
+    """What it takes to run one kind of thing: hours of people and US dollars of infrastructure a month."""
+
+    id: str
+    text: str
+    hours: tuple[float, float]
+    infrastructure_usd: tuple[float, float]
+    source: str
+    confidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """The assumptions about operating. `skill`: hours are multiplied by this where a tool needs Kubernetes, by the
+    answer to infrastructure.kubernetes_skill. `hours_of`: the hours a month that one person of a kind (a key of the
+    organization section) can give to operating."""
+
+    classes: Mapping[str, OperationClass]
+    skill: Mapping[str, float]
+    hours_of: Mapping[str, float]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Tools that are known to work together ("integrates"), to hinder ("conflicts") or to repeat ("duplicates") each
+    other."""
+
+    tools: tuple[str, str]
+    kind: str
+    text: str
+    source: str
+    date: datetime.date | None
+    confidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationPath:
+    """From one tool to another, "*" for any. `works` False: a document names it, and it no longer does.
+
+    `effort_days`: of one person, low and high.
+    """
+
+    role: str
+    source_tool: str
+    target: str
+    works: bool
+    steps: tuple[str, ...]
+    effort_days: tuple[float, float]
+    effort_source: str
+    source: str
+    date: datetime.date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """The lowest version of a Python tool that was installed alone and imported.
+
+    `requirement`: as a resolver reads it. `also`: requirements that it has without saying so. `tested`: the day, None
+    where nobody tried. `works` False: it installed and could not be imported. `packages`, `megabytes`: of its
+    environment, 0 where not measured. `note`: what else there is to know.
+    """
+
+    tool: str
+    distribution: str
+    requirement: str
+    tested: datetime.date | None
+    python: str
+    works: bool
+    packages: int
+    megabytes: int
+    note: str
+    also: tuple[str, ...] = ()
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        return (self.requirement, *self.also)
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceStack:
+    """A whole stack that a document recommends to teams for whom all of `when` holds.
+
+    `roles`: the tools that it names, best first; none where it leaves the role out. `cost_claimed`: US dollars a year.
+    """
+
+    id: str
+    name: str
+    source: str
+    when: AllOf
+    roles: Mapping[str, tuple[str, ...]]
+    cost_claimed: tuple[float, float] | None
+    cost_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """Where documents contradict each other or are overtaken, and what is followed. Told to teams for whom `when`
+    holds and one of `tools` is in play (any, where none is named)."""
+
+    number: int
+    roles: tuple[str, ...]
+    text: str
+    sources: tuple[str, ...]
+    followed: str
+    when: AllOf
+    tools: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything known, checked. `digest`: "sha256:…" over all files."""
 
@@ -229,3 +419,11 @@ class Facts:
     sources: Mapping[str, Source]
     votes: Votes
     digest: str
+    criteria: tuple[Criterion, ...]
+    scales: Scales
+    operation: Operation
+    pairs: tuple[Pair, ...]
+    migrations: tuple[MigrationPath, ...]
+    stacks: tuple[ReferenceStack, ...]
+    contradictions: tuple[Contradiction, ...]
+    installs: Mapping[str, Install]

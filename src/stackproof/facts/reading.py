@@ -1,6 +1,7 @@
 """From a document of the facts, as TOML gives it, to its value. Raises `KeyError`, `TypeError` or
 `ValueError` for a document that its schema would refuse."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,12 +10,24 @@ from stackproof.facts.model import (
     Aspect,
     Branch,
     Caution,
+    Change,
     Condition,
+    Contradiction,
+    Criterion,
     Fact,
     Gate,
+    Install,
+    Measure,
+    MigrationPath,
     Mode,
+    Operation,
+    OperationClass,
+    Pair,
     Pick,
     Question,
+    Rating,
+    ReferenceStack,
+    Scales,
     Source,
     Tool,
     Tree,
@@ -23,7 +36,7 @@ from stackproof.facts.model import (
 )
 
 Table = Mapping[str, Any]
-RELEASE = ("package", "released", "python")
+RELEASE = ("package", "released", "python", "licence")
 
 
 def read_tool(document: Table) -> Tool:
@@ -39,6 +52,7 @@ def read_tool(document: Table) -> Tool:
         facts={key: read_fact(key, table, sources) for key, table in document["facts"].items()},
         modes=tuple(read_mode(table, sources) for table in document["modes"]),
         cautions=tuple(read_caution(table, sources) for table in document.get("cautions", ())),
+        ratings=tuple(read_rating(table, sources) for table in document.get("ratings", ())),
     )
 
 
@@ -46,6 +60,19 @@ def read_caution(table: Table, sources: Table) -> Caution:
     cited = sources.get(table["source"], {})
     source = cited.get("text", table["source"])
     return Caution(table["text"], source, cited.get("date"), _all(table.get("when", ())))
+
+
+def read_rating(table: Table, sources: Table) -> Rating:
+    cited = sources.get(table["source"], {})
+    return Rating(
+        criterion=table["criterion"],
+        value=table["value"],
+        source=cited.get("text", table["source"]),
+        date=table.get("date", cited.get("date")),
+        confidence=table["confidence"],
+        role=table.get("role", ""),
+        detail=table.get("detail", ""),
+    )
 
 
 def read_fact(key: str, table: Table, sources: Table) -> Fact:
@@ -76,6 +103,7 @@ def read_mode(table: Table, sources: Table) -> Mode:
         free_seats=table.get("free_seats", 0),
         free_for=tuple(table.get("free_for", ())),
         note=table.get("note", ""),
+        operation=table.get("operation", ""),
     )
 
 
@@ -94,6 +122,7 @@ def read_tree(document: Table) -> Tree:
 
 def read_branch(table: Table, aspect: str) -> Branch:
     return Branch(
+        id=table.get("id", ""),
         kind=table["kind"],
         source=table["source"],
         place=table["place"],
@@ -110,6 +139,7 @@ def read_branch(table: Table, aspect: str) -> Branch:
 
 def read_gate(table: Table) -> Gate:
     return Gate(
+        id=table.get("id", ""),
         role=table["role"],
         verdict=table["verdict"],
         until=table["until"],
@@ -148,6 +178,127 @@ def read_votes(document: Table) -> Votes:
     )
 
 
+def read_criterion(table: Table) -> Criterion:
+    measured = table.get("proof")
+    return Criterion(
+        id=table["id"],
+        name=table["name"],
+        weight=float(table["weight"]),
+        text=table["text"],
+        source=table["source"],
+        role=table.get("role", ""),
+        aspect=table.get("aspect", ""),
+        scale=table.get("scale", ""),
+        computed=table.get("computed", ""),
+        changes=tuple(
+            Change(float(c["weight"]), c["because"], _all(c.get("when", ())), _groups(c.get("any", ())))
+            for c in table.get("changes", ())
+        ),
+        measure=None
+        if measured is None
+        else Measure(measured["figure"], measured["unit"], float(measured["best"]), float(measured["worst"])),
+    )
+
+
+def read_scales(document: Table) -> Scales:
+    return Scales(
+        words={name: {word: _span(span) for word, span in words.items()} for name, words in document["words"].items()},
+        caution=float(document["caution"]),
+        half=float(document["half"]),
+        price=_points(document["price"]),
+        hours=_points(document["hours"]),
+        stack={name: float(worth) for name, worth in document["stack"].items()},
+    )
+
+
+def _points(rows: Sequence[Sequence[float]]) -> tuple[tuple[float, float], ...]:
+    return tuple((float(at), float(rating)) for at, rating in rows)
+
+
+def read_operation(document: Table) -> Operation:
+    classes = [
+        OperationClass(
+            id=table["id"],
+            text=table["text"],
+            hours=_span(table["hours_per_month"]),
+            infrastructure_usd=_span(table["infrastructure_usd_per_month"]),
+            source=table["source"],
+            confidence=table["confidence"],
+        )
+        for table in document["classes"]
+    ]
+    return Operation(
+        classes={one.id: one for one in classes},
+        skill={name: float(factor) for name, factor in document["skill"].items()},
+        hours_of={name: float(hours) for name, hours in document["hours_of"].items()},
+        source=document["source"],
+    )
+
+
+def read_pair(table: Table) -> Pair:
+    one, other = table["tools"]
+    return Pair((one, other), table["kind"], table["text"], table["source"], table.get("date"), table["confidence"])
+
+
+def read_migration(table: Table, role: str) -> MigrationPath:
+    return MigrationPath(
+        role=role,
+        source_tool=table["from"],
+        target=table["to"],
+        works=table["works"],
+        steps=tuple(table["steps"]),
+        effort_days=_span(table["effort_days"]),
+        effort_source=table["effort_source"],
+        source=table["source"],
+        date=table.get("date"),
+    )
+
+
+def read_install(table: Table) -> Install:
+    requirement = table["requirement"]
+    return Install(
+        tool=table["tool"],
+        distribution=re.split(r"[\s\[<>=!~;,]", requirement, maxsplit=1)[0].lower().replace("_", "-"),
+        requirement=requirement,
+        tested=table.get("tested"),
+        python=table["python"],
+        works=table["works"],
+        packages=table.get("packages", 0),
+        megabytes=table.get("megabytes", 0),
+        note=table.get("note", ""),
+        also=tuple(table.get("also", ())),
+    )
+
+
+def read_stack(table: Table) -> ReferenceStack:
+    return ReferenceStack(
+        id=table["id"],
+        name=table["name"],
+        source=table["source"],
+        when=_all(table["for"]),
+        roles={role: tuple(tools) for role, tools in table["roles"].items()},
+        cost_claimed=_range(table.get("cost_claimed")),
+        cost_text=table.get("cost_text", ""),
+    )
+
+
+def read_contradiction(table: Table) -> Contradiction:
+    return Contradiction(
+        number=table["number"],
+        roles=tuple(table["roles"]),
+        text=table["text"],
+        sources=tuple(table["sources"]),
+        followed=table["followed"],
+        when=_all(table.get("when", ())),
+        tools=tuple(table.get("tools", ())),
+    )
+
+
+def _span(pair: Sequence[float]) -> tuple[float, float]:
+    low, high = pair
+    return float(low), float(high)
+
+
 def _all(tables: Sequence[Table]) -> AllOf:
     return tuple(_condition(table) for table in tables)
 
@@ -167,7 +318,4 @@ def _value(value: Any) -> Value:
 
 
 def _range(pair: Sequence[float] | None) -> tuple[float, float] | None:
-    if pair is None:
-        return None
-    low, high = pair
-    return float(low), float(high)
+    return None if pair is None else _span(pair)

@@ -1,11 +1,12 @@
 """What is known of the tools."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from stackproof.facts import load_facts
 from stackproof.facts.model import Tool
-from stackproof.usecases.decide import find_tool, stated
+from stackproof.usecases.decide import find_tool, known_facts, stated
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,12 @@ class Known:
     facts: dict[str, dict[str, Any]]
 
 
-def catalog(tool: str | None = None) -> list[Known]:
-    """Every tool by id, or only the one named. Raises `UnknownName`."""
-    facts = load_facts()
+def catalog(tool: str | None = None, overlays: Sequence[Path] = ()) -> list[Known]:
+    """Every tool by id, or only the one named, with the user's own facts laid over.
+
+    Raises `UnknownName`, and `RefusedInput` for faults in the user's own facts.
+    """
+    facts = known_facts(overlays)
     tools = [find_tool(facts, tool)] if tool is not None else list(facts.tools.values())
     return [_known(one) for one in tools]
 
