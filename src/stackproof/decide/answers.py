@@ -10,6 +10,8 @@ from stackproof.errors import RefusedInput, did_you_mean
 from stackproof.facts.model import Facts, Question, Value
 
 HIGHEST_WEIGHT = 10
+MOST = 10**15
+"""No number of an answer is larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def parse_answers(document: Mapping[str, Any], facts: Facts, *, source: str = "a
     values: dict[str, Value] = {key: question.default for key, question in facts.questions.items()}
     given: set[str] = set()
     sections = _sections(facts.questions)
-    weights = _weights(document.get("weights", {}), faults)
+    weights = _weights(document.get("weights", {}), facts, faults)
     for section, table in document.items():
         if section == "weights":
             continue
@@ -122,6 +124,8 @@ def _number_fault(question: Question, value: Any) -> str:
     allowed = f"Allowed: {kind}, at least {least:g}"
     if isinstance(value, bool) or not isinstance(value, int if question.type == "int" else (int, float)):
         return f"got {value!r}. {allowed}"
+    if isinstance(value, int) and abs(value) > MOST:
+        return f"got a number of {len(str(abs(value)))} digits. {allowed}, at most {MOST:,}"
     return "" if isfinite(value) and value >= least else f"got {value!r}. {allowed}"
 
 
@@ -146,12 +150,15 @@ def _shown(value: Any) -> str:
     return value.isoformat() if isinstance(value, (datetime.date, datetime.time)) else repr(value)
 
 
-def _weights(table: Any, faults: list[str]) -> dict[str, float]:
+def _weights(table: Any, facts: Facts, faults: list[str]) -> dict[str, float]:
     if not isinstance(table, Mapping):
         faults.append(f"weights: got {table!r}. Allowed: a table, [weights]")
         return {}
+    known = list(dict.fromkeys(criterion.id for criterion in facts.criteria))
     for name, weight in table.items():
+        if name not in known:
+            faults.append(_unknown("criterion", f"weights.{name}", [f"weights.{one}" for one in known]))
         number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
         if not number or not 0 <= weight <= HIGHEST_WEIGHT:
             faults.append(f"weights.{name}: got {weight!r}. Allowed: a number from 0 to {HIGHEST_WEIGHT}")
-    return dict(table)
+    return {name: table[name] for name in sorted(table)}

@@ -9,31 +9,36 @@ from stackproof.decide.citing import fact_warning, of_tool
 from stackproof.decide.conditions import all_hold
 from stackproof.decide.decision import Warned
 from stackproof.decide.reach import Usable
-from stackproof.facts.model import DOUBTFUL, Facts, Tool
-
-LIFECYCLE_DAYS = 180
-"""How long what is known of a tool's lifecycle is taken as fresh."""
+from stackproof.facts.expiry import expired, not_yet_known
+from stackproof.facts.model import DOUBTFUL, Fact, Facts, Mode, Tool
 
 OWNER_CHANGED = "acquired_active"
+
+DECIDING = frozenset(
+    {"status", "licence", "licence_kind", "release", "cloud", "frameworks", "gpu", "audit", "self_hosting"}
+)
+"""The facts that a decision rests on: their age is told."""
 
 
 def warnings(
     choice: Choice, answers: Answers, facts: Facts, judged: Judged, as_of: datetime.date
 ) -> tuple[Warned, ...]:
     """Those of every chosen tool, in order, then what no tool covers."""
+    used = {one.pick.tool: one.pick.way for one in choice.elected if one.pick is not None}
     found = [
         warned
         for name in choice.tools
         for warned in (
-            *_lifecycle(facts.tools[name], as_of),
+            *_lifecycle(facts.tools[name]),
             *_limits(facts.tools[name], answers),
-            *_price(judged.get(name), answers),
+            *_price(used.get(name, judged.get(name)), answers),
+            *_ages(facts.tools[name], used.get(name, judged.get(name)), as_of),
         )
     ]
     return (*found, *_uncovered(choice, facts))
 
 
-def _lifecycle(tool: Tool, as_of: datetime.date) -> Iterator[Warned]:
+def _lifecycle(tool: Tool) -> Iterator[Warned]:
     status = tool.status
     code = str(status.value)
     if not status.verified:
@@ -41,12 +46,19 @@ def _lifecycle(tool: Tool, as_of: datetime.date) -> Iterator[Warned]:
     elif code in DOUBTFUL or code == OWNER_CHANGED:
         words = "has a new owner" if code == OWNER_CHANGED else f"is {code.replace('_', ', ')}"
         yield fact_warning(tool, status, f"{tool.name} {words}: {status.detail}")
-    if status.date is not None and as_of < status.date:
-        text = f"What was known of {tool.name} on {as_of} is not recorded; what was read on {status.date} is used"
-        yield fact_warning(tool, status, text)
-    elif status.date is not None and (as_of - status.date).days > LIFECYCLE_DAYS:
-        text = f"What is known of the lifecycle of {tool.name} is {(as_of - status.date).days} days old"
-        yield fact_warning(tool, status, text)
+
+
+def _ages(tool: Tool, way: object, as_of: datetime.date) -> Iterator[Warned]:
+    """What is known too long to be taken as fresh, or was read only after the day that is asked about."""
+    early = not_yet_known(tool.status, as_of, tool.name)
+    if early:
+        yield fact_warning(tool, tool.status, early)
+    known: list[Fact | Mode] = [fact for fact in tool.facts.values() if fact.key in DECIDING]
+    known += [way.mode] if isinstance(way, Usable) else []
+    for one in known:
+        old = expired(one, as_of, tool.name)
+        if old is not None:
+            yield Warned(old.text, of_tool(tool, one.source, dated=True), one.date)
 
 
 def _limits(tool: Tool, answers: Answers) -> Iterator[Warned]:
@@ -75,9 +87,9 @@ def _price(way: object, answers: Answers) -> Iterator[Warned]:
 
 def _uncovered(choice: Choice, facts: Facts) -> Iterator[Warned]:
     for elected in choice.elected:
-        if choice.verdict == "use" and elected.standing is None and elected.election.aspect:
+        if choice.verdict == "use" and elected.pick is None and elected.aspect:
             branch = elected.election.held[0] if elected.election.held else None
             source = branch.source if branch else f"facts/trees/{choice.role}.toml"
             dated = facts.sources[source].date if source in facts.sources else None
-            text = f"No tool that is in reach covers this part of the role: {elected.election.aspect}"
+            text = f"No tool that is in reach covers this part of the role: {elected.aspect}"
             yield Warned(text, source if dated else f"{source} (undated)", dated)

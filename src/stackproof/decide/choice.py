@@ -1,33 +1,41 @@
-"""Which tool fills each role: gates, then what is in reach, then the votes; the budget spans the whole stack."""
+"""Which tool fills each role: gates, then what is in reach, scored, then the whole stack assembled."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from stackproof.decide.answers import Answers
+from stackproof.decide.assembly import FIRST, Candidate, Picks, Slot, Terms, assemble, pair_worths
 from stackproof.decide.conditions import gate_closes, is_active
+from stackproof.decide.evidence import source_of, wrong_results
 from stackproof.decide.reach import Rejection, Usable, reach
-from stackproof.decide.votes import Available, Election, Standing, elect, priority_aspect
-from stackproof.facts.model import DOUBTFUL, Facts, Gate, Tool
+from stackproof.decide.scoring import Weighted, hours_per_month, score, weigh
+from stackproof.decide.votes import Election, elect, priority_aspect
+from stackproof.facts.model import Facts, Gate, Tool
 from stackproof.roles import ROLES
+from stackproof.roles.proof import Proof
 
 MOST = frozenset({"critical", "central"})
 
 
 @dataclass(frozen=True, slots=True)
 class Elected:
-    """The tool that one aspect of a role elected. `standing` None: no rule named one that is in reach."""
+    """One aspect of a role: its candidates, best first, and the one that the stack took (None where none is left)."""
 
-    election: Election
-    standing: Standing | None
-    too_dear: tuple[str, ...] = ()
+    slot: Slot
+    pick: Candidate | None
+
+    @property
+    def aspect(self) -> str:
+        return self.slot.aspect
+
+    @property
+    def election(self) -> Election:
+        return self.slot.election
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What fills a role. `verdict` as in decision.json; `tool` None for skip and none.
-
-    `by_default`: no rule named a tool in reach, so the soundest one left was taken.
-    """
+    """What fills a role. `verdict` as in decision.json; `tool` None for skip and none."""
 
     role: str
     verdict: str
@@ -35,105 +43,134 @@ class Choice:
     beside: tuple[str, ...] = ()
     gate: Gate | None = None
     elected: tuple[Elected, ...] = ()
-    by_default: bool = False
 
     @property
     def tools(self) -> tuple[str, ...]:
         """All tools in use; none for a role that waits."""
         return (self.tool, *self.beside) if self.verdict == "use" and self.tool else ()
 
+    @property
+    def pick(self) -> Candidate | None:
+        """The candidate behind `tool`, None for a role that has none."""
+        return next((one.pick for one in self.elected if one.pick is not None), None)
+
 
 Judged = Mapping[str, Usable | Rejection]
 
 
-def choose_all(answers: Answers, facts: Facts, judged: Judged | None = None) -> dict[str, Choice]:
+def choose_all(
+    answers: Answers, facts: Facts, judged: Judged | None = None, proofs: Iterable[Proof] = ()
+) -> dict[str, Choice]:
     """A choice for each of the nine roles, in their order."""
-    judged = reach(facts, answers) if judged is None else judged
-    purse = _Purse(answers.number("organization.budget_usd_per_year"), facts, judged)
-    gates = {role: closed_gate(role, answers, facts) for role in ROLES}
-    open_roles = [role for role in ROLES if gates[role] is None]
-    floors = {role: _least_price(role, answers, facts, judged) for role in open_roles}
-    choices: dict[str, Choice] = {}
+    proofs = tuple(proofs)
+    judged = judge_all(answers, facts, proofs) if judged is None else judged
+    slots = slots_of(answers, facts, judged, proofs)
+    return choices_of(slots, assemble(slots, terms_of(answers, facts)), answers, facts, judged)
+
+
+def judge_all(answers: Answers, facts: Facts, proofs: Iterable[Proof] = ()) -> dict[str, Usable | Rejection]:
+    """Every tool, usable or struck out; also by a proof whose results were wrong."""
+    judged = dict(reach(facts, answers))
+    for name, way in judged.items():
+        proof = wrong_results(proofs, name)
+        if proof is not None and isinstance(way, Usable):
+            because = f"Its results were wrong when measured here: {'; '.join(proof.faults) or 'no detail'}"
+            judged[name] = Rejection(name, because, "capability", source_of(proof), proof.at.date())
+    return judged
+
+
+def slots_of(answers: Answers, facts: Facts, judged: Judged, proofs: tuple[Proof, ...] = ()) -> tuple[Slot, ...]:
+    """What wants a tool: every active aspect of every role whose gates are open, in the roles' order."""
+    return tuple(slot for role in ROLES for slot in slots_of_role(role, answers, facts, judged, proofs))
+
+
+def slots_of_role(
+    role: str, answers: Answers, facts: Facts, judged: Judged, proofs: tuple[Proof, ...] = ()
+) -> tuple[Slot, ...]:
+    """The role's active aspects, none where a gate is closed."""
+    if closed_gate(role, answers, facts) is not None:
+        return ()
+    aspects = active_aspects(role, answers, facts)
+    return tuple(_slot(role, aspect, answers, facts, judged, proofs) for aspect in aspects)
+
+
+def _slot(role: str, aspect: str, answers: Answers, facts: Facts, judged: Judged, proofs: tuple[Proof, ...]) -> Slot:
+    election = elect(facts.trees[role], aspect, answers, facts)
+    weighted = weigh(role, aspect, answers, facts)
+    found = []
+    for tool in candidates(role, facts, aspect, election):
+        way = judged[tool.id]
+        if isinstance(way, Usable):
+            found.append(_candidate(way, role, election, weighted, answers, facts, proofs))
+    ranked = sorted(found, key=lambda candidate: (-candidate.worth, candidate.tool))
+    return Slot(role, aspect, election, tuple(ranked))
+
+
+def _candidate(
+    way: Usable,
+    role: str,
+    election: Election,
+    weighted: tuple[Weighted, ...],
+    answers: Answers,
+    facts: Facts,
+    proofs: tuple[Proof, ...],
+) -> Candidate:
+    """The tool in that of its modes that scores best."""
+    scored = [(score(one, role, election, weighted, answers, facts, proofs), one) for one in way.ways]
+    best, used = max(scored, key=lambda pair: pair[0].score)
+    name = way.tool.id
+    first = FIRST - election.stated.index(name) if name in election.stated else 0.0
+    hours = hours_per_month(used, answers, facts)
+    return Candidate(used, best, first + best.score, hours, election.beside(name))
+
+
+def terms_of(answers: Answers, facts: Facts) -> Terms:
+    return Terms(
+        budget=answers.number("organization.budget_usd_per_year"),
+        hours=hours_available(answers, facts),
+        pairs=pair_worths(facts),
+        overload=facts.scales.stack["overload"],
+    )
+
+
+def hours_available(answers: Answers, facts: Facts) -> float:
+    """The hours a month that the team's people can give to operating tools."""
+    return sum(answers.number(key) * hours for key, hours in facts.operation.hours_of.items())
+
+
+def choices_of(
+    slots: tuple[Slot, ...], picks: Picks, answers: Answers, facts: Facts, judged: Judged
+) -> dict[str, Choice]:
+    choices = {}
     for role in ROLES:
-        gate = gates[role]
+        gate = closed_gate(role, answers, facts)
         if gate is not None:
-            tool = "embedded" if gate.verdict == "defer" else None
-            choices[role] = Choice(role, gate.verdict, tool, gate=gate)
-            continue
-        purse.reserved = sum(floors[later] for later in open_roles[open_roles.index(role) + 1 :])
-        choices[role] = _choose(role, answers, facts, purse)
-        purse.pay(choices[role].tools)
+            choices[role] = Choice(role, gate.verdict, "embedded" if gate.verdict == "defer" else None, gate=gate)
+        else:
+            pairs = [(slot, pick) for slot, pick in zip(slots, picks, strict=True) if slot.role == role]
+            choices[role] = _choice(role, tuple(Elected(slot, pick) for slot, pick in pairs), judged)
     return choices
+
+
+def _choice(role: str, elected: tuple[Elected, ...], judged: Judged) -> Choice:
+    tools = tuple(dict.fromkeys(name for one in elected for name in _with_beside(one.pick, judged)))
+    if not tools:
+        return Choice(role, "none", None, elected=elected)
+    return Choice(role, "use", tools[0], tools[1:], elected=elected)
+
+
+def _with_beside(pick: Candidate | None, judged: Judged) -> Iterator[str]:
+    """The tool, then those beside it that cost nothing or are part of it."""
+    if pick is not None:
+        yield pick.tool
+        for name in pick.beside:
+            way = judged.get(name)
+            if isinstance(way, Usable) and way.price.floor == 0:
+                yield name
 
 
 def closed_gate(role: str, answers: Answers, facts: Facts) -> Gate | None:
     return next((gate for gate in facts.gates if gate.role == role and gate_closes(gate, answers)), None)
-
-
-class _Purse:
-    """What can still be used and paid for while the roles are filled one after the other."""
-
-    def __init__(self, budget: float, facts: Facts, judged: Judged) -> None:
-        self.budget = budget
-        self.facts = facts
-        self.judged = judged
-        self.spent = 0.0
-        self.reserved = 0.0
-        self.chosen: set[str] = set()
-
-    def usable(self, name: str) -> Usable | None:
-        way = self.judged.get(name)
-        if not isinstance(way, Usable) or not set(way.tool.requires) <= self.chosen:
-            return None
-        return way
-
-    def affordable(self, name: str) -> Usable | None:
-        way = self.usable(name)
-        if way is None or name in self.chosen:
-            return way
-        price = way.price.floor
-        return way if price == 0 or self.spent + self.reserved + price <= self.budget else None
-
-    def take(self, name: str) -> bool:
-        """Pay for the tool if there is room for it."""
-        if self.affordable(name) is None:
-            return False
-        self.pay([name])
-        return True
-
-    def pay(self, tools: Sequence[str]) -> None:
-        for name in tools:
-            way = self.judged.get(name)
-            if isinstance(way, Usable) and name not in self.chosen:
-                self.spent += way.price.floor
-                self.chosen.add(name)
-
-
-def _choose(role: str, answers: Answers, facts: Facts, purse: _Purse) -> Choice:
-    elected = [_elect(role, aspect, answers, facts, purse) for aspect in active_aspects(role, answers, facts)]
-    won = [found.standing for found in elected if found.standing is not None]
-    if won:
-        names = [name for standing in won for name in (standing.tool, *standing.beside)]
-        tool, *beside = dict.fromkeys(names)
-        return Choice(role, "use", tool, tuple(beside), elected=tuple(elected))
-    left = soundest(role, facts, purse.affordable)
-    if left is None:
-        return Choice(role, "none", None, elected=tuple(elected))
-    return Choice(role, "use", left, elected=tuple(elected), by_default=True)
-
-
-def _elect(role: str, aspect: str, answers: Answers, facts: Facts, purse: _Purse) -> Elected:
-    """Rules vote among all tools in reach; then the first one that the budget still has room for is taken."""
-    election = elect(facts.trees[role], aspect, answers, purse.usable, facts)
-    too_dear: list[str] = []
-    for standing in election.standings:
-        if purse.affordable(standing.tool) is not None:
-            purse.pay([standing.tool])
-            beside = tuple(name for name in standing.beside if purse.take(name))
-            kept = Standing(standing.tool, standing.points, standing.votes, beside)
-            return Elected(election, kept, tuple(too_dear))
-        too_dear.append(standing.tool)
-    return Elected(election, None, tuple(too_dear))
 
 
 def active_aspects(role: str, answers: Answers, facts: Facts) -> list[str]:
@@ -150,40 +187,35 @@ def active_aspects(role: str, answers: Answers, facts: Facts) -> list[str]:
     return [active[place].name for place in sorted(range(len(active)), key=order)]
 
 
-def candidates(role: str, facts: Facts) -> list[Tool]:
-    """Every tool that the role could have: by its roles and parts, and those that the rules name."""
-    named = {
-        name for branch in facts.trees[role].branches for pick in branch.picks for name in (pick.tool, *pick.beside)
-    }
-    return [tool for tool in facts.tools.values() if role in tool.roles or role in tool.parts or tool.id in named]
+def candidates(role: str, facts: Facts, aspect: str | None = None, election: Election | None = None) -> list[Tool]:
+    """Every tool that the role, or one aspect of it, could have.
 
-
-def soundest(role: str, facts: Facts, available: Callable[[str], Usable | None]) -> str | None:
-    """The tool to take where no rule names one: sound before doubtful, then as preferred, then by name."""
-    found = [
-        (str(tool.status.value) in DOUBTFUL, bool(way.drawback), way.price.floor, tool.id)
+    Of a role: by its roles and parts, and those that its rules name. Of an aspect: those that some rule of the
+    aspect names or that are rated on one of its criteria; of a role without aspects, those that fill it. A tool that
+    fills only a part of the role is one where a rule that holds gives it a vote.
+    """
+    if aspect is None:
+        named = _named(role, None, facts)
+        return [tool for tool in facts.tools.values() if {role} & {*tool.roles, *tool.parts} or tool.id in named]
+    named = _named(role, aspect, facts)
+    rated = {criterion.id for criterion in facts.criteria if criterion.role == role and criterion.aspect == aspect}
+    voted = election.votes if election is not None else {}
+    return [
+        tool
         for tool in facts.tools.values()
-        if role in tool.roles and (way := available(tool.id)) is not None
+        if tool.id in voted
+        or (
+            role in tool.roles
+            and (not aspect or tool.id in named or any(rating.criterion in rated for rating in tool.ratings))
+        )
     ]
-    return min(found)[-1] if found else None
 
 
-def _least_price(role: str, answers: Answers, facts: Facts, judged: Judged) -> float:
-    """The least that the role can cost, so that an earlier one leaves enough for it."""
-
-    def available(name: str) -> Usable | None:
-        way = judged.get(name)
-        return way if isinstance(way, Usable) else None
-
-    elections = [
-        elect(facts.trees[role], aspect, answers, available, facts) for aspect in active_aspects(role, answers, facts)
-    ]
-    named = [standing.tool for election in elections for standing in election.standings]
-    if not named:
-        named = [tool.id for tool in facts.tools.values() if role in tool.roles and available(tool.id)]
-    return min((_floor(available, name) for name in named), default=0.0)
-
-
-def _floor(available: Available, name: str) -> float:
-    way = available(name)
-    return 0.0 if way is None else way.price.floor
+def _named(role: str, aspect: str | None, facts: Facts) -> set[str]:
+    return {
+        name
+        for branch in facts.trees[role].branches
+        if aspect is None or branch.aspect == aspect
+        for pick in branch.picks
+        for name in (pick.tool, *(pick.beside if aspect is None else ()))
+    }

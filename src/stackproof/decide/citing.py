@@ -1,7 +1,7 @@
 """How a source is named: a document with its place, or the facts of a tool."""
 
 from stackproof.decide.decision import Reason, Warned
-from stackproof.facts.model import Branch, Fact, Facts, Gate, Tool
+from stackproof.facts.model import Branch, Fact, Facts, Gate, Pair, Tool
 
 
 def document(facts: Facts, file: str, place: str) -> str:
@@ -32,3 +32,13 @@ def fact_reason(tool: Tool, fact: Fact, text: str) -> Reason:
 
 def fact_warning(tool: Tool, fact: Fact, text: str) -> Warned:
     return Warned(text, of_tool(tool, fact.source, dated=fact.date is not None), fact.date)
+
+
+def pair_source(pair: Pair) -> str:
+    """What is known of a pair; without a date it says so."""
+    return f"{pair.source}{'' if pair.date else ' (undated)'}"
+
+
+def pair_text(pair: Pair) -> str:
+    """What is known of a pair; what is not sure says so."""
+    return f"{pair.text}{' (confidence low)' if pair.confidence == 'low' else ''}"

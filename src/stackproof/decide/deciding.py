@@ -1,37 +1,59 @@
 """From answers and facts to a decision with its trace."""
 
 import datetime
+from collections.abc import Iterable, Mapping
 
+from stackproof.decide import contradictory
 from stackproof.decide.answers import Answers
+from stackproof.decide.assembly import Candidate, assemble
 from stackproof.decide.cautions import warnings
-from stackproof.decide.choice import Choice, Judged, choose_all
-from stackproof.decide.conflicts import conflicts
-from stackproof.decide.decision import Assumed, Decision, Flip, Migration, RoleDecision
-from stackproof.decide.money import cost
-from stackproof.decide.reach import CONSTRAINT_KEYS, Rejection, reach
+from stackproof.decide.choice import Choice, Judged, choices_of, hours_available, judge_all, slots_of, terms_of
+from stackproof.decide.citing import pair_source, pair_text
+from stackproof.decide.conflicts import conflicts, recorded
+from stackproof.decide.decision import Assumed, ConflictFound, Decision, Flip, Reason, RoleDecision, Warned
+from stackproof.decide.migrating import migration
+from stackproof.decide.money import cost, hours_of, ways_used
+from stackproof.decide.options import options
+from stackproof.decide.reach import CONSTRAINT_KEYS, Rejection
 from stackproof.decide.readiness import readiness
 from stackproof.decide.reasons import alternatives, reasons, rejected
 from stackproof.decide.relaxing import why_none
-from stackproof.decide.sensitivity import flips, keys_of_role
+from stackproof.decide.sensitivity import decisive, flips, keys_of_role, stability
+from stackproof.decide.tracing import path, rankings
 from stackproof.facts.model import Facts
 from stackproof.roles import ROLES
+from stackproof.roles.proof import Proof
 
 
 def decide(
-    answers: Answers, facts: Facts, *, as_of: datetime.date, sensitivity: bool = False, version: str = ""
+    answers: Answers,
+    facts: Facts,
+    *,
+    as_of: datetime.date,
+    proofs: Iterable[Proof] = (),
+    sensitivity: bool = False,
+    version: str = "",
 ) -> Decision:
-    """Decide all nine roles. The same answers, facts and day give the same decision, byte for byte.
+    """Decide all nine roles. The same answers, facts, proofs and day give the same decision, byte for byte.
 
-    Order: gates, dealbreakers and lifecycle, then the votes of the documents' trees and tables, within
-    the budget. `sensitivity`: also try every single other answer (`flips`). `version`: of Stackproof, to record.
+    Order: gates, dealbreakers and lifecycle, scores from rules and criteria, then the whole stack within the budget
+    and the people's hours. `proofs`: of this machine; they replace the ratings that they measure. `sensitivity`: also
+    try every single other answer (`flips`) and other weights (`stability`). `version`: of Stackproof, to record.
     """
-    judged = reach(facts, answers)
-    choices = choose_all(answers, facts, judged)
-    changes = flips(answers, facts, choices) if sensitivity else {}
-    roles = {
-        role: _role(choice, answers, facts, judged, as_of, changes.get(role, ())) for role, choice in choices.items()
-    }
+    proofs = tuple(proofs)
+    judged = judge_all(answers, facts, proofs)
+    slots = slots_of(answers, facts, judged, proofs)
+    terms = terms_of(answers, facts)
+    choices = choices_of(slots, assemble(slots, terms), answers, facts, judged)
+    changes = flips(answers, facts, choices, proofs) if sensitivity else {}
+    picked = _picked(choices)
+    ways = ways_used(choices, judged)
+    roles = {}
+    for role, choice in choices.items():
+        steady = stability(choice, terms, picked, facts) if sensitivity else None
+        roles[role] = _role(choice, choices, answers, facts, judged, as_of, changes.get(role, ()), steady)
     found = [conflict for choice in choices.values() for conflict in conflicts(choice, answers, facts, judged)]
+    questions = contradictory.find(answers, facts)
     return Decision(
         stackproof=version,
         as_of=as_of,
@@ -39,43 +61,92 @@ def decide(
         answers=answers.to_document(),
         assumed=_assumed(answers, facts, choices, judged, changes if sensitivity else None),
         roles=roles,
-        cost=cost(choices, judged),
+        cost=cost(ways, answers, facts),
         readiness=readiness(answers, facts),
-        conflicts=tuple(found),
+        conflicts=(*_asked_about(questions), *found, *recorded(choices, answers, facts)),
+        alternative_stacks=options(choices, slots, terms, answers, facts, judged),
+        hours_per_month=hours_of(list(ways.values()), answers, facts),
+        hours_available=hours_available(answers, facts),
     )
+
+
+def _picked(choices: Mapping[str, Choice]) -> tuple[Candidate, ...]:
+    return tuple(one.pick for choice in choices.values() for one in choice.elected if one.pick is not None)
 
 
 def _role(
-    choice: Choice, answers: Answers, facts: Facts, judged: Judged, as_of: datetime.date, changes: tuple[Flip, ...]
+    choice: Choice,
+    choices: Mapping[str, Choice],
+    answers: Answers,
+    facts: Facts,
+    judged: Judged,
+    as_of: datetime.date,
+    changes: tuple[Flip, ...],
+    steady: float | None,
 ) -> RoleDecision:
+    pick = choice.pick
     return RoleDecision(
         verdict=choice.verdict,
         tool=choice.tool,
-        reasons=reasons(choice, facts, judged),
+        reasons=(*reasons(choice, answers, facts, judged), *_of_the_stack(choice, choices, facts)),
         beside=choice.beside,
         until=choice.gate.until if choice.gate is not None and choice.gate.until else None,
         environment={"use": "own", "defer": "shared"}.get(choice.verdict),
-        warnings=warnings(choice, answers, facts, judged, as_of),
-        alternatives=alternatives(choice),
-        rejected=rejected(choice, facts, judged),
+        warnings=(*_contradicting(choice.role, answers, facts), *warnings(choice, answers, facts, judged, as_of)),
+        alternatives=alternatives(choice, facts, judged, _left(choice, choices, answers)),
+        rejected=rejected(choice, facts, judged, {name for other in choices.values() for name in other.tools}),
         flips=changes,
-        migration=_migration(choice, answers, facts),
+        migration=migration(choice, answers, facts),
         because=why_none(choice.role, answers, facts, judged) if choice.verdict == "none" else (),
+        score=round(pick.scored.score, 4) if pick else None,
+        interval=pick.scored.interval if pick else None,
+        stability=steady if choice.verdict == "use" else None,
+        hours_per_month=hours_of(list(ways_used({choice.role: choice}, judged).values()), answers, facts)
+        if choice.verdict == "use"
+        else None,
+        rankings=rankings(choice),
+        path=path(choice, answers, facts, judged),
+        decisive=decisive(choice, facts),
     )
 
 
-def _migration(choice: Choice, answers: Answers, facts: Facts) -> Migration | None:
-    """From the tool in use to the chosen one: what the facts of both say about it."""
-    current = answers.text(f"current.{choice.role}")
-    if not current or choice.verdict != "use" or current in choice.tools:
-        return None
-    steps = []
-    for name in (current, *choice.tools[:1]):
-        known = facts.tools[name].facts.get("migration")
-        if known is not None and known.verified:
-            dated = f", read {known.date}" if known.date else ", undated"
-            steps.append(f"{facts.tools[name].name}: {known.value} (facts of {name}{dated})")
-    return Migration(current, tuple(steps) or ("No migration path is recorded for these tools",))
+def _asked_about(questions: Iterable[contradictory.Contradiction]) -> tuple[ConflictFound, ...]:
+    """Answers that contradict each other: never settled silently."""
+    return tuple(
+        ConflictFound(f"{contradictory.SOURCE}: {one.text}", one.keys, "both answers, as given; say which one is right")
+        for one in questions
+    )
+
+
+def _contradicting(role: str, answers: Answers, facts: Facts) -> tuple[Warned, ...]:
+    return tuple(
+        Warned(one.text, f"{contradictory.SOURCE}: {', '.join(one.keys)}")
+        for one in contradictory.find(answers, facts)
+        if role in one.roles
+    )
+
+
+def _left(choice: Choice, choices: Mapping[str, Choice], answers: Answers) -> float:
+    """What the other roles leave of the budget."""
+    elsewhere = {
+        one.pick.tool: one.pick.way.price.floor
+        for role, other in choices.items()
+        if role != choice.role
+        for one in other.elected
+        if one.pick is not None
+    }
+    return answers.number("organization.budget_usd_per_year") - sum(elsewhere.values())
+
+
+def _of_the_stack(choice: Choice, choices: Mapping[str, Choice], facts: Facts) -> tuple[Reason, ...]:
+    """What is known of the role's tools together with those of the other roles."""
+    others = {name for role, other in choices.items() if role != choice.role for name in other.tools}
+    mine = set(choice.tools)
+    return tuple(
+        Reason(pair_text(pair), "conflict" if pair.kind == "conflicts" else "integration", pair_source(pair), pair.date)
+        for pair in facts.pairs
+        if set(pair.tools) & mine and (set(pair.tools) - mine) & others
+    )
 
 
 def _assumed(

@@ -50,6 +50,73 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class CriterionScore:
+    """What one criterion gives a tool. `weight`: 0 to 10; `because`: the answer that set it, "" for the default.
+
+    `rating`: low and high in 0 to 1; (0, 1) with `known` False where nothing is known. `word`: the rating in
+    words. `measured`: it comes from a proof instead of from what is written.
+    """
+
+    id: str
+    name: str
+    weight: float
+    because: str
+    rating: tuple[float, float]
+    word: str
+    source: str
+    date: datetime.date | None = None
+    known: bool = True
+    measured: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A tool that is in reach, on all criteria of a role. `score` lies in `interval`, all of them in 0 to 1."""
+
+    tool: str
+    score: float
+    interval: tuple[float, float]
+    criteria: tuple[CriterionScore, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The tools in reach for one aspect of a role ("" for the whole), best first."""
+
+    aspect: str
+    tools: tuple[Scored, ...]
+    chosen: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node of the trace. `held`: whether its conditions hold for the answers, None where there are none."""
+
+    text: str
+    kind: str
+    held: bool | None = None
+    source: str = ""
+    date: datetime.date | None = None
+    below: tuple["Step", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decisive:
+    """The statement about the chosen tool or its rival whose change would matter most.
+
+    `then`: the tool that would be picked, or come nearest to it, if it changed. `flips`: whether it would be picked.
+    """
+
+    tool: str
+    criterion: str
+    text: str
+    then: str
+    flips: bool
+    source: str
+    date: datetime.date | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Flip:
     """One other answer that changes the role: to `tool`, or to none where the role is then skipped."""
 
@@ -75,7 +142,10 @@ class RoleDecision:
 
     `verdict`: use, defer, skip or none. `tool`: "embedded" for defer, None for skip and none.
     `because`: for none, the constraints that together leave no tool, then the cheapest to relax.
-    `reasons`: the main one first, at least one.
+    `reasons`: the main one first, at least one. `score`, `interval`: of `tool`, 0 to 1, None where none was
+    scored. `stability`: the share of perturbed weights under which the pick stays, None when not asked for.
+    `hours_per_month`: low and high, of people's time to operate what is chosen. `rankings`: one for each active
+    aspect. `path`: gates, dealbreakers, trees, criteria and assembly, in order.
     """
 
     verdict: str
@@ -90,6 +160,13 @@ class RoleDecision:
     flips: tuple[Flip, ...] = ()
     migration: Migration | None = None
     because: tuple[str, ...] = ()
+    score: float | None = None
+    interval: tuple[float, float] | None = None
+    stability: float | None = None
+    hours_per_month: tuple[float, float] | None = None
+    rankings: tuple[Ranking, ...] = ()
+    path: tuple[Step, ...] = ()
+    decisive: Decisive | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +194,22 @@ class Cost:
     people: tuple[float, float] | None = None
     total: tuple[float, float] | None = None
     three_years: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StackOption:
+    """Another whole stack that differs in kind. `kind`: cheapest, fewest-to-operate or most-managed.
+
+    `roles`: the tools of every role in use, the first first. `score`: the mean of its roles' scores.
+    """
+
+    name: str
+    kind: str
+    roles: Mapping[str, tuple[str, ...]]
+    score: float
+    cost: Cost
+    hours_per_month: tuple[float, float]
+    differs_because: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +243,9 @@ class Decision:
     cost: Cost
     readiness: Readiness
     conflicts: tuple[ConflictFound, ...]
-    alternative_stacks: tuple[Mapping[str, Any], ...] = ()
+    alternative_stacks: tuple[StackOption, ...] = ()
+    hours_per_month: tuple[float, float] | None = None
+    hours_available: float | None = None
     resolution: Mapping[str, Any] | None = None
     schema: int = field(default=SCHEMA)
 
@@ -172,7 +267,7 @@ class Decision:
                 for item in self.assumed
             ],
             "roles": {role: _role(choice) for role, choice in self.roles.items()},
-            "alternative_stacks": [dict(stack) for stack in self.alternative_stacks],
+            "alternative_stacks": [_option(stack) for stack in self.alternative_stacks],
             "cost": _cost(self.cost),
             "resolution": self.resolution,
             "readiness": {
@@ -205,11 +300,11 @@ def _role(choice: RoleDecision) -> dict[str, Any]:
         "tool": choice.tool,
         "with": list(choice.beside),
         "until": choice.until,
-        "score": None,
-        "interval": None,
-        "stability": None,
+        "score": choice.score,
+        "interval": _plain(choice.interval),
+        "stability": choice.stability,
         "environment": choice.environment,
-        "hours_per_month": None,
+        "hours_per_month": _plain(choice.hours_per_month),
         "because": list(choice.because),
         "reasons": [_reason(reason) for reason in choice.reasons],
         "warnings": [
@@ -233,6 +328,16 @@ def _role(choice: RoleDecision) -> dict[str, Any]:
             for flip in choice.flips
         ],
         "migration": _migration(choice.migration),
+    }
+
+
+def _option(stack: StackOption) -> dict[str, Any]:
+    return {
+        "name": stack.name,
+        "roles": {role: list(tools) for role, tools in stack.roles.items()},
+        "score": stack.score,
+        "cost": _cost(stack.cost),
+        "differs_because": stack.differs_because,
     }
 
 

@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stackproof.decide.answers import Answers
 from stackproof.facts.model import DEAD, Facts, Mode, Tool
@@ -59,12 +59,21 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Usable:
-    """A tool in reach, the mode in which it is used and its price. `drawback`: what speaks against the mode."""
+    """A tool in reach, the mode in which it is used and its price. `drawback`: what speaks against the mode.
+
+    `others`: the other modes in which it could be used.
+    """
 
     tool: Tool
     mode: Mode
     price: Price
     drawback: str = ""
+    others: tuple["Usable", ...] = ()
+
+    @property
+    def ways(self) -> tuple["Usable", ...]:
+        """Every mode in which it can be used, the preferred one first."""
+        return (self, *self.others)
 
 
 def price_of(mode: Mode, answers: Answers) -> Price:
@@ -181,7 +190,8 @@ def _best_mode(tool: Tool, answers: Answers) -> Usable | Rejection:
     if free:  # a preference alone doesn't make a team buy what nobody states the price of
         usable = [way for way in usable if way.price.known]
     if usable:
-        return min(usable, key=lambda way: (bool(way.drawback), way.price.floor))
+        first, *others = sorted(usable, key=lambda way: (bool(way.drawback), way.price.floor))
+        return replace(first, others=tuple(others))
     return _joined(blocked)
 
 

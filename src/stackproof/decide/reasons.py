@@ -1,43 +1,103 @@
 """Why a role was decided as it was, in sentences that each name their source."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from stackproof.decide.answers import Answers
+from stackproof.decide.assembly import Candidate
 from stackproof.decide.choice import Choice, Elected, Judged, candidates
-from stackproof.decide.citing import branch_reason, fact_reason, gate_reason, of_tool
-from stackproof.decide.decision import Alternative, Reason, Rejected
-from stackproof.decide.reach import Rejection
+from stackproof.decide.citing import branch_reason, fact_reason, gate_reason, of_tool, pair_source, pair_text
+from stackproof.decide.decision import Alternative, CriterionScore, Reason, Rejected
+from stackproof.decide.reach import Rejection, Usable
+from stackproof.decide.scoring import point
 from stackproof.decide.votes import Vote
 from stackproof.facts.model import DEAD, DOUBTFUL, Branch, Facts
 
 MOST_ALTERNATIVES = 3
+MOST_CRITERIA = 4
 
 
-def reasons(choice: Choice, facts: Facts, judged: Judged) -> tuple[Reason, ...]:
+def reasons(choice: Choice, answers: Answers, facts: Facts, judged: Judged) -> tuple[Reason, ...]:
     """The main one first: the gate, or the stated priority, or the rule with the most votes for the tool."""
     if choice.gate is not None:
         return (gate_reason(choice.gate, facts),)
-    found = [reason for elected in choice.elected for reason in _of_aspect(elected, facts, judged)]
-    if choice.by_default and choice.tool is not None:
-        tool = facts.tools[choice.tool]
-        text = f"No rule of the documents names a tool that is in reach; {tool.name} is the soundest one left"
-        found.insert(0, fact_reason(tool, tool.status, text))
+    found = [reason for elected in choice.elected for reason in _of_aspect(elected, answers, facts, judged)]
     if choice.verdict == "none":
         found = [*_of_nothing(choice, facts, judged), *found]
-    return (*found, *_of_status(choice, facts))
+    return (*found, *_of_pairs(choice, facts), *_of_status(choice, facts))
 
 
-def _of_aspect(elected: Elected, facts: Facts, judged: Judged) -> Iterator[Reason]:
-    standing, election = elected.standing, elected.election
-    if standing is None:
+def _of_aspect(elected: Elected, answers: Answers, facts: Facts, judged: Judged) -> Iterator[Reason]:
+    pick, election = elected.pick, elected.election
+    if pick is None:
         yield from (_outvoted(branch, "", facts, judged) for branch in election.held)
         return
-    votes = sorted(standing.votes, key=lambda vote: (vote.branch is not election.stated, -vote.points))
+    votes = sorted(
+        election.votes.get(pick.tool, ()),
+        key=lambda vote: (vote.branch is not election.stated_branch, not _meant(vote), -vote.points),
+    )
+    if not votes:
+        yield _without_votes(pick, facts)
     for vote in votes:
-        yield branch_reason(vote.branch, facts, _vote_text(vote, facts, stated=vote.branch is election.stated))
+        yield branch_reason(vote.branch, facts, _vote_text(vote, facts, stated=vote.branch is election.stated_branch))
+    yield from _of_criteria(elected, pick, facts)
+    yield from _of_assembly(elected, pick, facts)
     voted = {id(vote.branch) for vote in votes}
     for branch in election.held:
         if id(branch) not in voted:
-            yield _outvoted(branch, standing.tool, facts, judged)
+            yield _outvoted(branch, pick.tool, facts, judged)
+
+
+def _meant(vote: Vote) -> bool:
+    """Whether the rule names the tool first, or one whose place it takes."""
+    return vote.branch.picks[0].tool in (vote.tool, vote.replaces)
+
+
+def _without_votes(pick: Candidate, facts: Facts) -> Reason:
+    tool = facts.tools[pick.tool]
+    text = (
+        f"No rule that holds names a tool in reach; {tool.name} scores best on the criteria ({pick.scored.score:.2f})"
+    )
+    return fact_reason(tool, tool.status, text)
+
+
+def _of_criteria(elected: Elected, pick: Candidate, facts: Facts) -> Iterator[Reason]:
+    """The criteria that put the pick furthest ahead of its nearest rival; of the pick alone where it has none."""
+    rival = next((c for c in elected.slot.candidates if c.tool != pick.tool), None)
+    caution = facts.scales.caution
+    theirs = {one.id: one for one in rival.scored.criteria} if rival else {}
+    total = sum(one.weight for one in pick.scored.criteria) or 1
+
+    def lead(one: CriterionScore) -> float:
+        other = theirs.get(one.id)
+        return one.weight * (point(one.rating, caution) - (point(other.rating, caution) if other else 0)) / total
+
+    leading = sorted(pick.scored.criteria, key=lambda one: -lead(one))
+    for one in [one for one in leading if one.id != "documents" and one.known and lead(one) > 0][:MOST_CRITERIA]:
+        other = theirs.get(one.id)
+        against = f", {facts.tools[rival.tool].name}: {other.word}" if rival and other else ""
+        why = f" ({one.because})" if one.because else ""
+        name = facts.tools[pick.tool].name
+        text = f"{one.name}, weight {one.weight:g}{why}: {name}: {one.word}{against}"
+        yield Reason(text, "proof" if one.measured else "criterion", one.source, one.date)
+
+
+def _of_assembly(elected: Elected, pick: Candidate, facts: Facts) -> Iterator[Reason]:
+    """Where a tool with a better score had to stand back for the sake of the whole stack."""
+    best = elected.slot.candidates[0]
+    if best.tool != pick.tool:
+        better, name = facts.tools[best.tool].name, facts.tools[pick.tool].name
+        text = (
+            f"{better} scores {best.scored.score:.2f} by itself and {name} {pick.scored.score:.2f}; {name} makes the "
+            "better whole stack within the budget, the people's hours and what is known to work together"
+        )
+        yield Reason(text, "integration", "facts/scales.toml: stack", None)
+
+
+def _of_pairs(choice: Choice, facts: Facts) -> Iterator[Reason]:
+    """What is known of pairs within the role; pairs across roles are told by the whole stack."""
+    for pair in facts.pairs:
+        if set(pair.tools) <= set(choice.tools):
+            yield Reason(pair_text(pair), "integration", pair_source(pair), pair.date)
 
 
 def _vote_text(vote: Vote, facts: Facts, *, stated: bool) -> str:
@@ -58,7 +118,7 @@ def _outvoted(branch: Branch, winner: str, facts: Facts, judged: Judged) -> Reas
     fates = []
     for pick in branch.picks:
         way = judged[pick.tool]
-        fate = f"out of reach: {way.kind}" if isinstance(way, Rejection) else "outvoted" if winner else "not taken"
+        fate = f"out of reach: {way.kind}" if isinstance(way, Rejection) else "scores less" if winner else "not taken"
         fates.append(f"{pick.tool} ({fate})")
     return branch_reason(branch, facts, f"Holds as well: {branch.text}. {', '.join(fates)}")
 
@@ -79,44 +139,74 @@ def _of_status(choice: Choice, facts: Facts) -> Iterator[Reason]:
             yield fact_reason(tool, tool.status, f"{tool.name} is {str(tool.status.value).replace('_', ', ')}{newest}")
 
 
-def rejected(choice: Choice, facts: Facts, judged: Judged) -> tuple[Rejected, ...]:
-    """Every candidate of the role that can't be used, in the order of the catalogue."""
+def rejected(
+    choice: Choice, facts: Facts, judged: Judged, chosen: Collection[str] | None = None
+) -> tuple[Rejected, ...]:
+    """Every candidate of the role that can't be used, in the order of the catalogue.
+
+    `chosen`: the tools of the whole stack, to tell what lacks a tool that it requires; None leaves that out.
+    """
     found = []
     for tool in candidates(choice.role, facts):
         way = judged[tool.id]
         if isinstance(way, Rejection):
-            source = of_tool(tool, way.source, dated=way.date is not None)
+            source = (
+                of_tool(tool, way.source, dated=way.date is not None)
+                if way.key or way.kind == "lifecycle"
+                else way.source
+            )
             found.append(Rejected(tool.id, way.because, way.kind, source, way.date))
-        elif tool.requires and tool.id not in choice.tools:
+        elif chosen is not None and choice.gate is None and not set(tool.requires) <= set(chosen):
             found += _lacking(tool.id, choice, facts)
     return tuple(found)
 
 
 def _lacking(name: str, choice: Choice, facts: Facts) -> list[Rejected]:
-    """A tool that needs another one which wasn't chosen; nothing where it was in the running."""
-    running = {standing.tool for elected in choice.elected for standing in elected.election.standings}
+    """A tool that needs another one which wasn't chosen."""
     tool = facts.tools[name]
-    if name in running or choice.gate is not None:
-        return []
-    because = f"It needs {' and '.join(tool.requires)}, which was not chosen"
-    status = tool.status
-    source = of_tool(tool, status.source, dated=status.date is not None)
-    return [Rejected(name, because, "capability", source, status.date)]
+    because = f"It needs {' and '.join(tool.requires)} chosen beside it"
+    source = of_tool(tool, tool.status.source, dated=tool.status.date is not None)
+    return [Rejected(name, because, "capability", source, tool.status.date)]
 
 
-def alternatives(choice: Choice) -> tuple[Alternative, ...]:
-    """The next best of the first aspect, with what kept each back."""
-    if not choice.elected or choice.elected[0].standing is None:
-        return ()
-    first = choice.elected[0]
-    won = choice.elected[0].standing
-    others = [standing for standing in first.election.standings if standing.tool not in choice.tools]
-    found = []
-    for standing in others[:MOST_ALTERNATIVES]:
-        why = f"The documents' rules give it {counted(standing.points)}, and {won.tool} {won.points:g}"
-        if standing.tool in first.too_dear:
-            why = "Together with the rest of the stack it would cost more than the budget"
-        elif first.election.stated is not None:
-            why += "; the job that you named first decides"
-        found.append(Alternative(standing.tool, why))
-    return tuple(found)
+def alternatives(choice: Choice, facts: Facts, judged: Judged, left: float) -> tuple[Alternative, ...]:
+    """The next best of each aspect, the first aspect's first, with what kept each back.
+
+    `left`: US dollars a year that the other roles leave of the budget.
+    """
+    found: dict[str, Alternative] = {}
+    for elected in choice.elected:
+        if elected.pick is None:
+            continue
+        others = [one for one in elected.slot.candidates if one.tool not in choice.tools and one.tool not in found]
+        for other in others[:MOST_ALTERNATIVES]:
+            if not _lacks_requirement(other, judged):
+                found[other.tool] = Alternative(
+                    other.tool, why_not(other, elected, facts, left), round(other.scored.score, 4)
+                )
+    return tuple(found.values())[: MOST_ALTERNATIVES + len(choice.elected) - 1]
+
+
+def _lacks_requirement(other: Candidate, judged: Judged) -> bool:
+    return any(not isinstance(judged.get(name), Usable) for name in other.way.tool.requires)
+
+
+def why_not(other: Candidate, elected: Elected, facts: Facts, left: float) -> str:
+    """In one sentence: the budget, or the criteria on which it falls behind the pick most."""
+    pick = elected.pick
+    if pick is None:
+        return "nothing was picked"
+    if other.worth > pick.worth and other.way.price.floor > left:
+        return f"Together with the rest of the stack it would cost more than the budget; ${left:,.0f} are left for it"
+    if other.worth > pick.worth:
+        return f"It scores more by itself ({other.scored.score:.2f}); with the rest of the stack it is worth less"
+    if pick.tool in elected.election.stated and other.tool not in elected.election.stated:
+        return "The job that you named first decides"
+    caution = facts.scales.caution
+    mine = {one.id: one for one in other.scored.criteria}
+    behind = sorted(
+        (one for one in pick.scored.criteria if one.id in mine),
+        key=lambda one: one.weight * (point(mine[one.id].rating, caution) - point(one.rating, caution)),
+    )
+    lost = [f"{one.name} ({mine[one.id].word}, against {one.word})" for one in behind[:2]]
+    return f"{other.scored.score:.2f} against {pick.scored.score:.2f}; behind on {' and '.join(lost)}"

@@ -1,15 +1,14 @@
-"""The sources' trees and tables, counted: every rule that holds has its vote."""
+"""The sources' trees and tables, counted: every rule that holds has its vote.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+A tool's votes don't depend on which other tools are in reach, so that adding or losing one never reorders the rest.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 from stackproof.decide.answers import Answers
 from stackproof.decide.conditions import branch_holds
-from stackproof.decide.reach import Usable
 from stackproof.facts.model import DEAD, DOUBTFUL, Branch, Facts, Pick, Tree
-
-Available: TypeAlias = Callable[[str], Usable | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,127 +23,109 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """A tool's votes in one aspect of a role."""
-
-    tool: str
-    points: float
-    votes: tuple[Vote, ...]
-    beside: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Election:
-    """One aspect of a role. `standings`: most points first; on equal points the one voted for earlier.
+    """One aspect of a role. `votes`: by tool, in the order of the branches. `held`: every branch that holds.
 
-    `held`: every branch that holds. `stated`: the branch of the team's stated priority that goes first, if any.
+    `stated`: the tools of the team's stated priority, which go first, in their order; and its branch.
     """
 
     aspect: str
-    standings: tuple[Standing, ...]
+    votes: Mapping[str, tuple[Vote, ...]]
     held: tuple[Branch, ...]
-    stated: Branch | None = None
+    stated: tuple[str, ...] = ()
+    stated_branch: Branch | None = None
+
+    def points(self, tool: str) -> float:
+        return round(sum(vote.points for vote in self.votes.get(tool, ())), 6)
+
+    def beside(self, tool: str) -> tuple[str, ...]:
+        """The tools that fill the role together with it, as its votes name them."""
+        return tuple(dict.fromkeys(name for vote in self.votes.get(tool, ()) for name in vote.beside if name != tool))
 
 
-def elect(tree: Tree, aspect: str, answers: Answers, available: Available, facts: Facts) -> Election:
-    """Count one aspect. `available` gives the way of using a tool, None where it can't be used."""
-    priority = _priority(tree.role, answers)
+def elect(tree: Tree, aspect: str, answers: Answers, facts: Facts) -> Election:
+    """Count the votes of one aspect."""
+    priority = stated_priority(tree.role, answers)
     held: list[Branch] = []
     votes: list[Vote] = []
     stated: Branch | None = None
     for branch in tree.branches:
         named = bool(priority) and branch.priority == priority
-        if branch.aspect != aspect or not branch_holds(branch, answers, stated=named):
-            continue
-        held.append(branch)
-        given = list(_votes(branch, available, facts))
-        votes += given
-        if named and given and stated is None:
-            stated = branch
-    return Election(aspect, _rank(_refined(votes, held, available), stated), tuple(held), stated)
+        if branch.aspect == aspect and branch_holds(branch, answers, stated=named):
+            held.append(branch)
+            votes += _votes(branch, tree.role, facts)
+            stated = branch if named and stated is None else stated
+    by_tool: dict[str, list[Vote]] = {}
+    for vote in _refined(votes, held):
+        by_tool.setdefault(vote.tool, []).append(vote)
+    first = [vote for vote in _refined(votes, held) if vote.branch is stated]
+    ordered = tuple(dict.fromkeys(vote.tool for vote in sorted(first, key=lambda vote: -vote.points)))
+    counted = {tool: tuple(given) for tool, given in by_tool.items()}
+    return Election(aspect, counted, tuple(held), ordered, stated)
 
 
 def priority_aspect(tree: Tree, answers: Answers) -> str | None:
     """The aspect of the stated priority's branch, None where there is none."""
-    priority = _priority(tree.role, answers)
+    priority = stated_priority(tree.role, answers)
     named = (branch.aspect for branch in tree.branches if priority and branch.priority == priority)
     return next(named, None)
 
 
-def _priority(role: str, answers: Answers) -> str:
+def stated_priority(role: str, answers: Answers) -> str:
     key = f"priorities.{role}"
     return answers.text(key) if key in answers.values else ""
 
 
-def _votes(branch: Branch, available: Available, facts: Facts) -> Iterator[Vote]:
-    weight, order = facts.votes.weights[branch.kind], facts.votes.order
-    place = 0
-    for pick in branch.picks:
-        share = weight * order[min(place, len(order) - 1)]
-        given = list(_pick_votes(pick, share, branch, available, facts))
-        place += bool(given)
-        yield from given
+def _votes(branch: Branch, role: str, facts: Facts) -> Iterator[Vote]:
+    weight = facts.votes.weights[branch.kind]
+    if branch.kind == "guide" and not (branch.when or branch.any or branch.given):
+        weight *= facts.votes.factors["for_everyone"]
+    for place, pick in enumerate(branch.picks):
+        yield from _pick_votes(pick, weight * _share(place, facts), branch, role, facts)
 
 
-def _pick_votes(pick: Pick, share: float, branch: Branch, available: Available, facts: Facts) -> Iterator[Vote]:
-    """For the tool, and where its lifecycle is doubtful for the first that replaces it."""
-    tool = facts.tools[pick.tool]
-    status = str(tool.status.value)
-    usable = available(pick.tool)
-    if usable is not None:
-        points = share * facts.votes.factors.get(status, 1) * _form_factor(usable, facts)
-        beside = tuple(name for name in pick.beside if available(name) is not None)
-        yield Vote(pick.tool, points, branch, beside)
+def _share(place: int, facts: Facts) -> float:
+    order = facts.votes.order
+    return order[min(place, len(order) - 1)]
+
+
+def _pick_votes(pick: Pick, share: float, branch: Branch, role: str, facts: Facts) -> Iterator[Vote]:
+    """For the tool, and where its lifecycle forbids it or is doubtful for those that replace it in the role."""
+    status = str(facts.tools[pick.tool].status.value)
+    if status not in DEAD:
+        yield Vote(pick.tool, share * facts.votes.factors.get(status, 1), branch, pick.beside)
     if status in DEAD or status in DOUBTFUL:
-        left = share if usable is None else share * facts.votes.replacement
+        left = share if status in DEAD else share * facts.votes.replacement
         named = {other.tool for other in branch.picks}
-        for name in tool.replaced_by:
-            other = available(name)
-            if other is not None and name not in named:
-                yield Vote(name, left * _form_factor(other, facts), branch, replaces=pick.tool)
-                return
+        others = [
+            name for name in facts.tools[pick.tool].replaced_by if name not in named and _fills(name, role, facts)
+        ]
+        for place, name in enumerate(others):
+            yield Vote(name, left * _share(place, facts), branch, replaces=pick.tool)
 
 
-def _refined(votes: Sequence[Vote], held: Sequence[Branch], available: Available) -> list[Vote]:
-    """The votes for a tool go to that form of it which a branch that holds names."""
-    forms = {
-        branch.refines: branch.picks[0].tool
-        for branch in held
-        if branch.refines and available(branch.picks[0].tool) is not None
-    }
-    return [
-        replace(vote, tool=forms[vote.tool], replaces=vote.replaces or vote.tool) if vote.tool in forms else vote
+def _fills(name: str, role: str, facts: Facts) -> bool:
+    tool = facts.tools[name]
+    return role in tool.roles or role in tool.parts
+
+
+def _refined(votes: Sequence[Vote], held: Sequence[Branch]) -> list[Vote]:
+    """A form of a tool that a branch that holds names gets the votes of the tool too."""
+    forms = [(branch.refines, branch.picks[0].tool) for branch in held if branch.refines]
+    shared = [
+        replace(vote, tool=form, replaces=vote.replaces or vote.tool, beside=())
         for vote in votes
+        for of, form in forms
+        if vote.tool == of
     ]
-
-
-def _form_factor(usable: Usable, facts: Facts) -> float:
-    return facts.votes.factors["other_form"] if usable.drawback else 1
-
-
-def _rank(votes: Sequence[Vote], stated: Branch | None) -> tuple[Standing, ...]:
-    by_tool: dict[str, list[Vote]] = {}
-    for vote in votes:
-        by_tool.setdefault(vote.tool, []).append(vote)
-    standings = [_standing(tool, given) for tool, given in by_tool.items()]
-    ranked = sorted(standings, key=lambda standing: -standing.points)
-    if stated is None:
-        return tuple(ranked)
-    first = max((v for v in votes if v.branch is stated), key=lambda vote: vote.points).tool
-    return tuple(sorted(ranked, key=lambda standing: standing.tool != first))
-
-
-def _standing(tool: str, votes: Sequence[Vote]) -> Standing:
-    points = round(sum(vote.points for vote in votes), 6)
-    beside = tuple(dict.fromkeys(name for vote in votes for name in vote.beside if name != tool))
-    return Standing(tool, points, tuple(votes), beside)
+    return [*votes, *shared]
 
 
 def top_by_source(election: Election) -> Mapping[str, str]:
     """For each document, the tool that its branches gave most points to."""
     points: dict[str, dict[str, float]] = {}
-    for standing in election.standings:
-        for vote in standing.votes:
+    for tool, votes in election.votes.items():
+        for vote in votes:
             of_source = points.setdefault(vote.branch.source, {})
-            of_source[standing.tool] = of_source.get(standing.tool, 0) + vote.points
+            of_source[tool] = of_source.get(tool, 0) + vote.points
     return {source: max(tools, key=lambda name: tools[name]) for source, tools in points.items()}

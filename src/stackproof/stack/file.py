@@ -72,17 +72,20 @@ def default_stack(project: str) -> Stack:
     return Stack(project, {role: RoleChoice("embedded") for role in ROLES})
 
 
-def write_stack(stack: Stack, path: Path) -> None:
-    """Write a stack.toml that `read_stack` reads back as the same stack."""
-    path.write_text(stack_text(stack), encoding="utf-8")
+def write_stack(stack: Stack, path: Path, notes: Mapping[str, str] | None = None) -> None:
+    """Write a stack.toml that `read_stack` reads back as the same stack. `notes`: role to a comment beside it."""
+    path.write_text(stack_text(stack, notes), encoding="utf-8")
 
 
-def stack_text(stack: Stack) -> str:
-    """The stack as TOML, the roles in their order."""
+def stack_text(stack: Stack, notes: Mapping[str, str] | None = None) -> str:
+    """The stack as TOML, the roles in their order, the notes as comments."""
     import tomli_w
 
     roles = {role: _table(stack.roles[role]) for role in ROLES}
-    return tomli_w.dumps({"schema": stack.schema, "project": stack.project, "roles": roles})
+    text = tomli_w.dumps({"schema": stack.schema, "project": stack.project, "roles": roles})
+    for role, note in (notes or {}).items():
+        text = text.replace(f"[roles.{role}]\n", f"# {' '.join(note.split())}\n[roles.{role}]\n", 1)
+    return text
 
 
 def _table(choice: RoleChoice) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackproof.errors import Conflict, NotFound
+from stackproof.facts import load_facts
 from stackproof.ledger import Entity
 from stackproof.roles import ROLES
 from stackproof.roles.monitoring import Finding, Performance
@@ -183,7 +184,7 @@ class _Teller:
 
 def _decide(story: Story, tell: _Told) -> None:
     decision = decide_stack(story.folder / "answers.toml", as_of=datetime.now(UTC).date(), sensitivity=False)
-    write_decision(decision, story.folder / "decision", project=PROJECT)
+    write_decision(decision, story.folder / "decision", load_facts(), project=PROJECT)
     story.decision = decision
     running = read_stack(story.folder / STACK_FILE)
     decided = read_stack(story.folder / "decision" / STACK_FILE)

@@ -36,7 +36,7 @@ def test_assumptions_say_for_which_roles_they_matter(decided: Decided) -> None:
     decision = decided(sensitivity=True, use_case={"workloads": ["realtime"]})
     assumed = {item.key: item for item in decision.assumed}
     assert "use_case.workloads" not in assumed
-    assert "orchestration" in assumed["infrastructure.kubernetes"].matters_for
+    assert "orchestration" in assumed["organization.pipeline_authors"].matters_for
     assert "automl" in assumed["needs.automl"].matters_for
     assert assumed["organization.engineer_usd_per_hour"].matters_for == ()
 
@@ -80,9 +80,14 @@ def test_licences_are_a_range_and_name_the_unverified_price(decided: Decided) ->
     )
     assert decision.roles["tracking"].tool == "wandb"
     assert decision.cost.licences == (20000, 24000)
-    assert decision.cost.total is None
     assert any("not verified" in item.text for item in decision.cost.assumptions)
-    assert any("not priced yet" in item.text for item in decision.cost.assumptions)
+
+
+def test_the_total_is_the_sum_of_its_parts_each_tool_counted_once(decided: Decided) -> None:
+    cost = decided(organization={"people": 100, "budget_usd_per_year": 30000}).cost
+    parts = (cost.licences, cost.infrastructure, cost.people)
+    assert cost.total == tuple(sum(part[end] for part in parts if part) for end in (0, 1))
+    assert cost.three_years == tuple(3 * end for end in cost.total)
 
 
 def test_two_paid_tools_share_one_budget(decided: Decided) -> None:
@@ -113,8 +118,8 @@ def test_the_record_is_in_the_form_of_madr(decided: Decided) -> None:
     assert headings[:4] == [
         "## Context and Problem Statement",
         "## Decision Drivers",
+        "## Considered Options",
         "## Decision Outcome",
-        "## Pros and Cons of the Options",
     ]
     assert "| tracking | use | mlflow |" in text
 
