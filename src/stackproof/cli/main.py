@@ -19,8 +19,9 @@ EXIT_INTERRUPTED = 130
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "quickstart": ("quickstart:quickstart", "Run", "From answers to a running, proven stack, on real flights."),
     "decide": ("decide:decide", "Decide", "Decide a stack from a team's answers and explain why."),
-    "explain": ("decide:explain", "Decide", "Explain the decision for one ROLE."),
-    "compare": ("decide:compare", "Decide", "Compare TOOLS side by side, with dates and sources."),
+    "explain": ("explain:explain", "Decide", "Explain the decision for one ROLE."),
+    "compare": ("compare:compare", "Decide", "Compare TOOLS side by side, with dates and ages."),
+    "review": ("review:review", "Decide", "Hold an earlier decision against what is known today."),
     "catalog": ("catalog:catalog", "Decide", "List the tools that are known, or show one TOOL with its sources."),
     "plan": ("stack:plan", "Run", "Show what applying stack.toml would change."),
     "apply": ("stack:apply", "Run", "Apply stack.toml: check each role and record it."),
