@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stackproof.ledger import Entity, Lineage, Link, Relation
-from stackproof.usecases.report_page import numbers
+from stackproof.usecases.pages import numbers
 from stackproof.usecases.report_page.charts import (
     Bar,
     Series,

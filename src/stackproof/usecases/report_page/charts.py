@@ -8,14 +8,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TypeGuard
 
 from stackproof.roles.features import Value
-from stackproof.usecases.report_page.numbers import figure, nice_step, percent, tick_label, ticks
-from stackproof.usecases.report_page.svg import LETTER, Drawing, fitted
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
+from stackproof.usecases.pages.html import Html
+from stackproof.usecases.pages.numbers import figure, nice_step, percent, tick_label, ticks
+from stackproof.usecases.pages.svg import LETTER, Drawing, fitted
 
 FONT = 12.0
 WIDTH = 340.0
@@ -74,7 +72,7 @@ def line_chart(
     y_label: str,
     x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
-) -> "Markup":
+) -> Html:
     """Lines over common axes; the ranges are those of the values when not given."""
     every = [point for one in series for point in one.points if all(map(is_drawable, point))]
     drawing = Drawing(key, WIDTH, 260, title, description)
@@ -169,7 +167,7 @@ def shares_in(values: Sequence[float], edges: Sequence[float]) -> list[float]:
 
 def histogram_pair(
     key: str, feature: str, before: Sequence[Value], after: Sequence[Value], labels: tuple[str, str]
-) -> "Markup":
+) -> Html:
     """Two histograms over the same bins, one below the other, with both medians marked.
 
     A feature that is no number gets a bar for each category. Missing values are counted in the labels.
@@ -228,7 +226,7 @@ def _draw_median(drawing: Drawing, frame: Frame, values: list[float], style: str
 
 def _category_pair(
     key: str, feature: str, before: Sequence[Value], after: Sequence[Value], labels: tuple[str, str]
-) -> "Markup":
+) -> Html:
     names = _categories([*before, *after])
     shares = [_category_shares(values, names) for values in (before, after)]
     height = 34 + 40 * len(names)
@@ -277,7 +275,7 @@ def strip_chart(
     *,
     width: float = WIDTH,
     height: float = 300,
-) -> "Markup":
+) -> Html:
     """The feature's values in order, counted from the change, with the change and the alert marked.
 
     Of the values before the change the last ones are shown, about twice as many as after it. The
@@ -347,7 +345,7 @@ class Bar:
     style: str
 
 
-def bar_chart(key: str, title: str, description: str, bars: Sequence[Bar]) -> "Markup":
+def bar_chart(key: str, title: str, description: str, bars: Sequence[Bar]) -> Html:
     """Horizontal bars from 0 on, the label above each and the value at its end."""
     there = [bar for bar in bars if is_drawable(bar.value)]
     highest = max([bar.value for bar in there if bar.value > 0] or [1.0])

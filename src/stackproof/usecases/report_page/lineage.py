@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from stackproof.ledger import Entity, Lineage, Link, Relation
-from stackproof.usecases.report_page.numbers import percent, short_id, thousands
+from stackproof.usecases.pages.numbers import percent, short_id, thousands
 from stackproof.usecases.report_page.page import Edge, Graph, Node
 
 MOST_IN_COLUMN = 7

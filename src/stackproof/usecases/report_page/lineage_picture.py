@@ -4,14 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import mean
-from typing import TYPE_CHECKING
 
+from stackproof.usecases.pages.html import Html
+from stackproof.usecases.pages.svg import Drawing, fitted
 from stackproof.usecases.report_page.lineage import short_name
 from stackproof.usecases.report_page.page import Edge, Graph, Node
-from stackproof.usecases.report_page.svg import Drawing, fitted
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 BOX_WIDTH, BOX_HEIGHT = 132.0, 58.0
 COLUMN = 164.0
@@ -119,7 +116,7 @@ def _settled(
     return tops
 
 
-def lineage_picture(key: str, graph: Graph, title: str, description: str) -> "Markup":
+def lineage_picture(key: str, graph: Graph, title: str, description: str) -> Html:
     """The graph, with a heading over each column. What led to the prediction has full lines, the rest dashed ones."""
     layout = lay_out(graph)
     width = COLUMN * (len(graph.columns) - 1) + BOX_WIDTH + 2

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stackproof.usecases.report_page import numbers
+from stackproof.usecases.pages import base_style, numbers
+from stackproof.usecases.pages.html import Html
 from stackproof.usecases.report_page.charts import (
     Bar,
     Series,
@@ -19,7 +20,6 @@ from stackproof.usecases.report_page.page import Curve, Drift, Graph, Notice, Pa
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-    from markupsafe import Markup
 
 WIDE = 700.0
 BEFORE_AFTER = ("Control stream", "After the change")
@@ -32,7 +32,7 @@ class Figure:
     """A picture with its heading. `legend`: for each line its style and what it is."""
 
     heading: str
-    picture: "Markup"
+    picture: Html
     legend: tuple[tuple[str, str], ...] = ()
 
 
@@ -42,7 +42,7 @@ def render(page: Page) -> str:
     style, _, _ = environment.loader.get_source(environment, "page.css")  # type: ignore[union-attr]  # it was given one
     template = environment.get_template("page.html.j2")
     return template.render(
-        page=page, style=style, total_s=sum(step.duration_s for step in page.steps), **pictures(page)
+        page=page, style=base_style() + style, total_s=sum(step.duration_s for step in page.steps), **pictures(page)
     )
 
 
@@ -93,7 +93,7 @@ def metric_names(training: Training) -> list[str]:
     return [name for name in names if any(name in model.metrics for model in training.models)]
 
 
-def _lineage(graph: Graph) -> "Markup":
+def _lineage(graph: Graph) -> Html:
     drawn = ", ".join(f"{sum(n.column == c for n in graph.nodes)} in “{h}”" for c, h in enumerate(graph.columns))
     return lineage_picture(
         "lineage", graph, "What the prediction rests on",

@@ -1,26 +1,30 @@
 """A drawing as inline SVG with a title and a description. Every text and attribute is escaped by the writer."""
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from xml.etree import ElementTree
 
-if TYPE_CHECKING:
-    from markupsafe import Markup
+from stackproof.usecases.pages.html import Html, printable
 
 LETTER = 0.62
 """The width of a letter, as a share of the font's size, in the widest usual fonts."""
 
 
 class Drawing:
-    """An SVG of `width` x `height` units, named by `key`, which is unique on the page."""
+    """An SVG of `width` x `height` units, named by `key`, which is unique on the page.
 
-    def __init__(self, key: str, width: float, height: float, title: str, description: str) -> None:
+    `role`: "img" for one picture, "group" where parts of it are links or are named themselves.
+    """
+
+    def __init__(
+        self, key: str, width: float, height: float, title: str, description: str, *, role: str = "img"
+    ) -> None:
         self._root = ElementTree.Element(
             "svg",
             {
                 "viewBox": f"0 0 {_short(width)} {_short(height)}",
-                "role": "img",
+                "role": role,
                 "aria-labelledby": f"{key}-title {key}-desc",
                 "class": "picture",
             },
@@ -35,6 +39,14 @@ class Drawing:
         element = ElementTree.SubElement(self._within, tag, named)
         element.text = printable(content)
         return element
+
+    @contextmanager
+    def group(self, tag: str, /, **attributes: str | float) -> Iterator[None]:
+        """What is added meanwhile goes into this element."""
+        outside = self._within
+        self._within = self.add(tag, **attributes)
+        yield
+        self._within = outside
 
     def text(self, x: float, y: float, content: str, class_: str, anchor: str = "start") -> None:
         self.add("text", content, x=x, y=y, class_=class_, text_anchor=anchor)
@@ -54,11 +66,9 @@ class Drawing:
         marks = (f"M{_short(x)} {_short(y)}h0" for x, y in points if _is_finite(x, y))
         self.add("path", d="".join(marks), class_=class_)
 
-    def markup(self) -> "Markup":
-        """The SVG, safe to put into a page as it is."""
-        from markupsafe import Markup  # comes with Jinja2, which only the report needs
-
-        return Markup(ElementTree.tostring(self._root, encoding="unicode"))  # noqa: S704  # escaped by ElementTree
+    def markup(self) -> Html:
+        """The SVG, safe to put into a page as it is: ElementTree escaped all that is in it."""
+        return Html(ElementTree.tostring(self._root, encoding="unicode"))
 
 
 def path_through(points: Sequence[tuple[float, float]]) -> str:
@@ -77,11 +87,6 @@ def fitted(content: str, width: float, font_size: float) -> str:
     """The text, cut with an ellipsis when it would be wider than `width` units."""
     room = max(1, int(width / (LETTER * font_size)))
     return content if len(content) <= room else content[: room - 1] + "…"
-
-
-def printable(content: str) -> str:
-    """The text without the control characters that no HTML may hold."""
-    return "".join(letter if letter >= " " or letter in "\n\t" else "\ufffd" for letter in content)
 
 
 def _text(value: str | float) -> str:
