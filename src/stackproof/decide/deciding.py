@@ -92,7 +92,11 @@ def _role(
         beside=choice.beside,
         until=choice.gate.until if choice.gate is not None and choice.gate.until else None,
         environment={"use": "own", "defer": "shared"}.get(choice.verdict),
-        warnings=(*_contradicting(choice.role, answers, facts), *warnings(choice, answers, facts, judged, as_of)),
+        warnings=(
+            *_contradicting(choice.role, answers, facts),
+            *warnings(choice, answers, facts, judged, as_of),
+            *_overloading(choice, choices, answers, facts, judged),
+        ),
         alternatives=alternatives(choice, facts, judged, _left(choice, choices, answers)),
         rejected=rejected(choice, facts, judged, {name for other in choices.values() for name in other.tools}),
         flips=changes,
@@ -124,6 +128,21 @@ def _contradicting(role: str, answers: Answers, facts: Facts) -> tuple[Warned, .
         for one in contradictory.find(answers, facts)
         if role in one.roles
     )
+
+
+def _overloading(
+    choice: Choice, choices: Mapping[str, Choice], answers: Answers, facts: Facts, judged: Judged
+) -> tuple[Warned, ...]:
+    """Told with the role that takes most, where even the low end of the hours is more than people can give."""
+    each = {
+        role: hours_of(list(ways_used({role: one}, judged).values()), answers, facts) for role, one in choices.items()
+    }
+    least = hours_of(list(ways_used(choices, judged).values()), answers, facts)[0]
+    able = hours_available(answers, facts)
+    if least <= able or choice.role != max(each, key=lambda role: each[role]):
+        return ()
+    text = f"Operating the whole stack takes at least {least:g} hours a month, and your people can give about {able:g}"
+    return (Warned(text, facts.operation.source),)
 
 
 def _left(choice: Choice, choices: Mapping[str, Choice], answers: Answers) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 import tomli
 
 from stackproof.errors import RefusedInput, did_you_mean
-from stackproof.facts.model import Criterion, Facts, Tool, Tree
+from stackproof.facts.model import Criterion, Facts, Rating, Tool, Tree
 from stackproof.facts.overlay import lay_over
 from stackproof.facts.reading import (
     read_contradiction,
@@ -35,7 +35,6 @@ from stackproof.facts.shape import find_faults, line_of
 
 SHIPPED = Path(__file__).parent
 TABLES = ("questions", "gates", "sources", "votes", "scales", "operation", "stacks", "contradictions", "installs")
-INTERIM = {"stacks", "contradictions"}
 FOLDERS = {"tools": "tool", "trees": "tree", "criteria": "criteria", "pairs": "pairs", "migrations": "migrations"}
 """Each folder of files, and the schema that they fit."""
 
@@ -49,6 +48,7 @@ def load_facts(folder: Path | None = None, overlays: Sequence[Path] = ()) -> Fac
     documents, faults = _parse(texts)
     if folder is not None:
         faults += schema_faults(texts, documents)
+        faults += [] if faults else _missing_questions(documents)
     if not faults:
         documents, faults = _with_overlays(documents, texts, overlays)
     if not faults:
@@ -63,6 +63,14 @@ def load_facts(folder: Path | None = None, overlays: Sequence[Path] = ()) -> Fac
     if faults:
         raise RefusedInput("The facts have faults", faults=faults, next_command="stackproof catalog check")
     return facts
+
+
+def _missing_questions(documents: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """answers.toml has a fixed shape: a question that is left out has no answer to decide by."""
+    shipped = tomli.loads((SHIPPED / "questions.toml").read_text("utf-8"))
+    given = {question["key"] for question in documents["questions.toml"]["questions"]}
+    missing = [question["key"] for question in shipped["questions"] if question["key"] not in given]
+    return [f"questions.toml: the question {key!r} is missing; answers.toml has it" for key in missing]
 
 
 def _with_overlays(
@@ -142,19 +150,29 @@ def _rating_faults(tool: Tool, facts: Facts) -> list[str]:
         if mode.operation:
             found += _unknown(file, "class of operation", mode.operation, facts.operation.classes)
     for rating in tool.ratings:
-        known = {criterion.id: criterion for criterion in facts.criteria if criterion.scale}
-        faults = _unknown(file, "rated criterion", rating.criterion, known)
-        if not faults:
-            words = facts.scales.words.get(known[rating.criterion].scale, {})
-            faults = _unknown(file, f"word for {rating.criterion}", rating.value, words)
-        found += faults
+        scales = {c.scale for c in facts.criteria if c.scale and c.id == rating.criterion and _meets(rating, c, tool)}
+        if not scales:
+            rated = {criterion.id: None for criterion in facts.criteria if criterion.scale}
+            found += _unknown(file, "rated criterion", rating.criterion, rated)
+        for scale in scales:
+            words = facts.scales.words.get(scale, {})
+            found += _unknown(file, f"word for {rating.criterion}", rating.value, words)
     return found
+
+
+def _meets(rating: Rating, criterion: Criterion, tool: Tool) -> bool:
+    """Whether the rating is of this criterion: the same id may stand in several roles, on other scales."""
+    if rating.role or not criterion.role:
+        return criterion.role in ("", rating.role)
+    return criterion.role in (*tool.roles, *tool.parts)
 
 
 def _criterion_faults(criterion: Criterion, facts: Facts) -> list[str]:
     file = f"criteria/{criterion.role or 'common'}.toml"
     found = _unknown(file, "scale", criterion.scale, facts.scales.words) if criterion.scale else []
-    if criterion.aspect:
+    if criterion.aspect and not criterion.role:
+        found.append(f"{file}: {criterion.id} names the aspect {criterion.aspect!r} without its role")
+    elif criterion.aspect:
         found += _unknown(
             file, "aspect", criterion.aspect, {one.name: one for one in facts.trees[criterion.role].aspects}
         )
@@ -185,7 +203,7 @@ def _unknown(file: str, kind: str, name: str, names: Mapping[str, object]) -> li
 
 def _texts(folder: Path) -> dict[str, str]:
     files = [
-        *(folder / f"{name}.toml" for name in TABLES if name not in INTERIM or (folder / f"{name}.toml").exists()),
+        *(folder / f"{name}.toml" for name in TABLES),
         *(file for name in FOLDERS for file in sorted(folder.glob(f"{name}/*.toml"))),
     ]
     try:
@@ -242,11 +260,8 @@ def _build(documents: Mapping[str, Mapping[str, Any]], digest: str) -> Facts:
         migrations=tuple(
             read_migration(table, role) for role, each in all_of("migrations") for table in each["migrations"]
         ),
-        stacks=tuple(read_stack(table) for table in documents.get("stacks.toml", {"stacks": ()})["stacks"]),
-        contradictions=tuple(
-            read_contradiction(table)
-            for table in documents.get("contradictions.toml", {"contradictions": ()})["contradictions"]
-        ),
+        stacks=tuple(read_stack(table) for table in documents["stacks.toml"]["stacks"]),
+        contradictions=tuple(read_contradiction(table) for table in documents["contradictions.toml"]["contradictions"]),
         installs={one.tool: one for one in map(read_install, documents["installs.toml"]["installs"])},
     )
 

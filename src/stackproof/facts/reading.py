@@ -122,7 +122,7 @@ def read_tree(document: Table) -> Tree:
 
 def read_branch(table: Table, aspect: str) -> Branch:
     return Branch(
-        id=table.get("id", ""),
+        id=table["id"],
         kind=table["kind"],
         source=table["source"],
         place=table["place"],
@@ -139,7 +139,7 @@ def read_branch(table: Table, aspect: str) -> Branch:
 
 def read_gate(table: Table) -> Gate:
     return Gate(
-        id=table.get("id", ""),
+        id=table["id"],
         role=table["role"],
         verdict=table["verdict"],
         until=table["until"],

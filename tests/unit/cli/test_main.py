@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -50,7 +51,9 @@ def test_every_command_has_help_with_an_example_and_the_summary_that_the_list_sh
 def test_every_command_can_be_read_by_a_program(name: str) -> None:
     command = cli.get_command(None, name)  # type: ignore[arg-type]  # no context is needed
     assert command is not None
-    assert any("--format" in parameter.opts for parameter in command.params)
+    below = list(command.commands.values()) if isinstance(command, click.Group) else [command]
+    for one in below:
+        assert any("--format" in parameter.opts for parameter in one.params), one.name
 
 
 def test_an_unknown_command_says_which_one_was_meant() -> None:
