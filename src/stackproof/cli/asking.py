@@ -9,6 +9,7 @@ import click
 
 from stackproof.cli.decided import shown
 from stackproof.cli.layout import say
+from stackproof.errors import RefusedInput
 
 if TYPE_CHECKING:
     from stackproof.decide import Answers
@@ -33,6 +34,10 @@ class _Stopped(Exception):
     """The person asked for no more questions, or the input has ended."""
 
 
+class _Ended(_Stopped):
+    """The input has ended."""
+
+
 def ask(facts: "Facts", known: "Answers", *, keep: bool = True) -> "Answers":
     """Ask what can still change the stack. `known`: what is not asked. `keep`: show at the end how to keep the
     answers as a file."""
@@ -49,7 +54,17 @@ def ask(facts: "Facts", known: "Answers", *, keep: bool = True) -> "Answers":
         _ask_tools_in_use(interview, facts)
         _ask_all(interview)
         _tell_left_out(interview)
+    except (KeyboardInterrupt, click.Abort):
+        _tell_how_to_keep(interview)
+        raise
     except _Stopped as stopped:
+        if isinstance(stopped, _Ended) and not interview.answers.given:
+            raise RefusedInput(
+                "Nothing was answered, so there is nothing to decide by",
+                got="an input that ends at the first question",
+                allowed="answers typed or piped, or a file of them",
+                next_command="stackproof decide --answers answers.toml",
+            ) from None
         left, could = len(interview.left_out), len(interview.could_change)
         _tell(f"{stopped} Of {left} questions not asked, {could} could still change the stack; what is assumed stands.")
     if keep:
@@ -267,7 +282,7 @@ def _read(prompt: str) -> str:
     line = sys.stdin.readline()
     if not line:
         click.echo(err=True)
-        raise _Stopped("The input has ended.")
+        raise _Ended("The input has ended.")
     if not sys.stdin.isatty():
         click.echo(line.rstrip("\n"), err=True)
     typed = line.strip()

@@ -336,7 +336,7 @@ def _commands(decision: "Decision", answers_file: str, written: str) -> list[str
     used = next((role for role, choice in decision.roles.items() if choice.verdict in ("use", "none")), "tracking")
     lines = [f"stackproof explain {used}{given}"]
     if written:
-        return [f"stackproof plan {written}/stack.toml", *lines]
+        return [f"stackproof review {written}", *lines]
     return [*lines, f"stackproof decide{given} --out decided"] if answers_file else lines
 
 

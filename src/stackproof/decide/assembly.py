@@ -55,6 +55,7 @@ class Terms:
     hours: float
     pairs: Mapping[frozenset[str], float]
     overload: float
+    most: float
 
 
 Picks = tuple[Candidate | None, ...]
@@ -97,8 +98,21 @@ def stack_worth(picks: Picks, terms: Terms) -> float:
         return float("-inf")
     if sum(pick.way.price.floor for pick in tools.values()) > terms.budget:
         return float("-inf")
-    pairs = sum(terms.pairs.get(frozenset(two), 0.0) for two in combinations(sorted(tools), 2)) if terms.pairs else 0.0
-    return sum(pick.worth for pick in chosen) + pairs - overload(tools.values(), terms)
+    return sum(pick.worth for pick in chosen) + pairs_worth(sorted(tools), terms) - overload(tools.values(), terms)
+
+
+def pairs_worth(tools: Sequence[str], terms: Terms) -> float:
+    """What is known of the pairs among the tools: of what works together, no tool brings more than `terms.most`."""
+    brought = dict.fromkeys(tools, 0.0)
+    against = 0.0
+    for two in combinations(tools, 2):
+        worth = terms.pairs.get(frozenset(two), 0.0)
+        if worth > 0:
+            for tool in two:
+                brought[tool] += worth
+        else:
+            against += worth
+    return sum(min(worth, terms.most) for worth in brought.values()) / 2 + against
 
 
 def overload(chosen: Collection[Candidate], terms: Terms) -> float:

@@ -29,8 +29,8 @@ def warnings(
         warned
         for name in choice.tools
         for warned in (
-            *_lifecycle(facts.tools[name]),
             *_limits(facts.tools[name], answers),
+            *_lifecycle(facts.tools[name]),
             *_price(used.get(name, judged.get(name)), answers),
             *_ages(facts.tools[name], used.get(name, judged.get(name)), as_of),
         )
@@ -74,7 +74,8 @@ def _price(way: object, answers: Answers) -> Iterator[Warned]:
     tool, mode, price = way.tool, way.mode, way.price
     source = of_tool(tool, mode.source, dated=mode.date is not None)
     if not price.known:
-        text = f"{tool.name} costs money, and no source says how much. {mode.note}".strip()
+        assumed = f"${price.low:,.0f} to ${price.high:,.0f} a year are assumed"
+        text = f"No source says what {tool.name} costs; {assumed}. {mode.note}".strip()
         yield Warned(text, source, mode.date)
     elif price.high > 0:
         text = f"{tool.name} is priced at ${price.low:,.0f} to ${price.high:,.0f} a year. {mode.note}".strip()

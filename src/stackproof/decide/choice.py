@@ -1,14 +1,14 @@
 """Which tool fills each role: gates, then what is in reach, scored, then the whole stack assembled."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from stackproof.decide.answers import Answers
 from stackproof.decide.assembly import FIRST, Candidate, Picks, Slot, Terms, assemble, pair_worths
 from stackproof.decide.conditions import gate_closes, is_active
 from stackproof.decide.evidence import source_of, wrong_results
 from stackproof.decide.reach import Rejection, Usable, reach
-from stackproof.decide.scoring import Weighted, hours_per_month, score, weigh
+from stackproof.decide.scoring import Scorer, Weighted, hours_per_month, score, weigh
 from stackproof.decide.votes import Election, elect, priority_aspect
 from stackproof.facts.model import Facts, Gate, Tool
 from stackproof.roles import ROLES
@@ -85,23 +85,36 @@ def slots_of(answers: Answers, facts: Facts, judged: Judged, proofs: tuple[Proof
 
 
 def slots_of_role(
-    role: str, answers: Answers, facts: Facts, judged: Judged, proofs: tuple[Proof, ...] = ()
+    role: str,
+    answers: Answers,
+    facts: Facts,
+    judged: Judged,
+    proofs: tuple[Proof, ...] = (),
+    scorer: Scorer = score,
 ) -> tuple[Slot, ...]:
-    """The role's active aspects, none where a gate is closed."""
+    """The role's active aspects, none where a gate is closed. `scorer`: what scores, in place of `score`."""
     if closed_gate(role, answers, facts) is not None:
         return ()
     aspects = active_aspects(role, answers, facts)
-    return tuple(_slot(role, aspect, answers, facts, judged, proofs) for aspect in aspects)
+    return tuple(_slot(role, aspect, answers, facts, judged, proofs, scorer) for aspect in aspects)
 
 
-def _slot(role: str, aspect: str, answers: Answers, facts: Facts, judged: Judged, proofs: tuple[Proof, ...]) -> Slot:
+def _slot(
+    role: str,
+    aspect: str,
+    answers: Answers,
+    facts: Facts,
+    judged: Judged,
+    proofs: tuple[Proof, ...],
+    scorer: Scorer,
+) -> Slot:
     election = elect(facts.trees[role], aspect, answers, facts)
     weighted = weigh(role, aspect, answers, facts)
     found = []
     for tool in candidates(role, facts, aspect, election):
         way = judged[tool.id]
         if isinstance(way, Usable):
-            found.append(_candidate(way, role, election, weighted, answers, facts, proofs))
+            found.append(_candidate(way, role, election, weighted, answers, facts, proofs, scorer))
     ranked = sorted(found, key=lambda candidate: (-candidate.worth, candidate.tool))
     return Slot(role, aspect, election, tuple(ranked))
 
@@ -114,9 +127,10 @@ def _candidate(
     answers: Answers,
     facts: Facts,
     proofs: tuple[Proof, ...],
+    scorer: Scorer,
 ) -> Candidate:
     """The tool in that of its modes that scores best."""
-    scored = [(score(one, role, election, weighted, answers, facts, proofs), one) for one in way.ways]
+    scored = [(scorer(one, role, election, weighted, answers, facts, proofs), one) for one in way.ways]
     best, used = max(scored, key=lambda pair: pair[0].score)
     name = way.tool.id
     first = FIRST - election.stated.index(name) if name in election.stated else 0.0
@@ -130,6 +144,7 @@ def terms_of(answers: Answers, facts: Facts) -> Terms:
         hours=hours_available(answers, facts),
         pairs=pair_worths(facts),
         overload=facts.scales.stack["overload"],
+        most=facts.scales.stack["most"],
     )
 
 
@@ -148,14 +163,16 @@ def choices_of(
             choices[role] = Choice(role, gate.verdict, "embedded" if gate.verdict == "defer" else None, gate=gate)
         else:
             pairs = [(slot, pick) for slot, pick in zip(slots, picks, strict=True) if slot.role == role]
-            choices[role] = _choice(role, tuple(Elected(slot, pick) for slot, pick in pairs), judged)
+            extra = [aspect.name for aspect in facts.trees[role].aspects if aspect.extra]
+            choices[role] = _choice(role, tuple(Elected(slot, pick) for slot, pick in pairs), extra, judged)
     return choices
 
 
-def _choice(role: str, elected: tuple[Elected, ...], judged: Judged) -> Choice:
+def _choice(role: str, elected: tuple[Elected, ...], extra: Collection[str], judged: Judged) -> Choice:
+    """`extra`: the aspects that don't fill the role by themselves."""
+    if not any(one.pick is not None and one.aspect not in extra for one in elected):
+        return Choice(role, "none", None, elected=tuple(replace(one, pick=None) for one in elected))
     tools = tuple(dict.fromkeys(name for one in elected for name in _with_beside(one.pick, judged)))
-    if not tools:
-        return Choice(role, "none", None, elected=elected)
     return Choice(role, "use", tools[0], tools[1:], elected=elected)
 
 

@@ -316,6 +316,6 @@ def _licence_and_price(tool: Tool, answers: Answers) -> Iterator[tuple[str, str,
     prices = [price_of(mode, answers) for mode in tool.modes]
     if prices and min(price.floor for price in prices) > budget:
         least = min(prices, key=lambda price: price.floor)
-        amount = f"at least ${least.low:,.0f} a year" if least.known else "an amount that no source gives"
+        amount = f"at least ${least.low:,.0f} a year{'' if least.known else ' (assumed: no source gives its price)'}"
         words = f"it costs {amount}, and the budget is ${budget:,.0f}"
         yield "budget", "organization.budget_usd_per_year", words

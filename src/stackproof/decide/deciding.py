@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from stackproof.decide import contradictory
 from stackproof.decide.answers import Answers
@@ -10,8 +11,18 @@ from stackproof.decide.cautions import warnings
 from stackproof.decide.choice import Choice, Judged, choices_of, hours_available, judge_all, slots_of, terms_of
 from stackproof.decide.citing import pair_source, pair_text
 from stackproof.decide.conflicts import conflicts, recorded
-from stackproof.decide.decision import Assumed, ConflictFound, Decision, Flip, Reason, RoleDecision, Warned
-from stackproof.decide.migrating import migration
+from stackproof.decide.decision import (
+    Assumed,
+    Assumption,
+    ConflictFound,
+    Cost,
+    Decision,
+    Flip,
+    Reason,
+    RoleDecision,
+    Warned,
+)
+from stackproof.decide.migrating import migration, reasons_of
 from stackproof.decide.money import cost, hours_of, ways_used
 from stackproof.decide.options import options
 from stackproof.decide.reach import CONSTRAINT_KEYS, Rejection
@@ -61,7 +72,7 @@ def decide(
         answers=answers.to_document(),
         assumed=_assumed(answers, facts, choices, judged, changes if sensitivity else None),
         roles=roles,
-        cost=cost(ways, answers, facts),
+        cost=_with_moving(cost(ways, answers, facts), roles, answers),
         readiness=readiness(answers, facts),
         conflicts=(*_asked_about(questions), *found, *recorded(choices, answers, facts)),
         alternative_stacks=options(choices, slots, terms, answers, facts, judged),
@@ -85,10 +96,15 @@ def _role(
     steady: float | None,
 ) -> RoleDecision:
     pick = choice.pick
+    chosen = {name for other in choices.values() for name in other.tools}
     return RoleDecision(
         verdict=choice.verdict,
         tool=choice.tool,
-        reasons=(*reasons(choice, answers, facts, judged), *_of_the_stack(choice, choices, facts)),
+        reasons=(
+            *reasons(choice, answers, facts, judged),
+            *_of_the_stack(choice, choices, facts),
+            *reasons_of(choice, answers, facts),
+        ),
         beside=choice.beside,
         until=choice.gate.until if choice.gate is not None and choice.gate.until else None,
         environment={"use": "own", "defer": "shared"}.get(choice.verdict),
@@ -97,8 +113,8 @@ def _role(
             *warnings(choice, answers, facts, judged, as_of),
             *_overloading(choice, choices, answers, facts, judged),
         ),
-        alternatives=alternatives(choice, facts, judged, _left(choice, choices, answers)),
-        rejected=rejected(choice, facts, judged, {name for other in choices.values() for name in other.tools}),
+        alternatives=alternatives(choice, facts, chosen, _left(choice, choices, answers)),
+        rejected=rejected(choice, facts, judged, chosen),
         flips=changes,
         migration=migration(choice, answers, facts),
         because=why_none(choice.role, answers, facts, judged) if choice.verdict == "none" else (),
@@ -143,6 +159,18 @@ def _overloading(
         return ()
     text = f"Operating the whole stack takes at least {least:g} hours a month, and your people can give about {able:g}"
     return (Warned(text, facts.operation.source),)
+
+
+def _with_moving(cost: Cost, roles: Mapping[str, RoleDecision], answers: Answers) -> Cost:
+    """Moving is paid once, so it stands beside the yearly cost and not in it."""
+    days = [role.migration.effort_days for role in roles.values() if role.migration and role.migration.effort_days]
+    if not days:
+        return cost
+    low, high = sum(span[0] for span in days), sum(span[1] for span in days)
+    dollars = 8 * answers.number("organization.engineer_usd_per_hour")
+    text = f"Moving from the tools in use takes {low:g} to {high:g} days of one person once, ${low * dollars:,.0f} to "
+    text += f"${high * dollars:,.0f}; it is not in the sums"
+    return replace(cost, assumptions=(*cost.assumptions, Assumption(text, "stackproof: an assumption, confidence low")))
 
 
 def _left(choice: Choice, choices: Mapping[str, Choice], answers: Answers) -> float:

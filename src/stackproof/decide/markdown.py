@@ -6,6 +6,14 @@ from datetime import date
 
 from stackproof.decide.decision import Cost, Decision, Reason, RoleDecision, Scored
 
+MOST_TOLD = 4
+"""Reasons and rejections of a role that are told in full: the record is to be read and signed."""
+
+LEAST_WEIGHT = 1.0
+"""Criteria that weigh less stand in decision.json only."""
+
+OTHERWISE = "Holds as well"
+
 VERDICTS = {"use": "use", "defer": "can wait", "skip": "not needed", "none": "no tool is left"}
 NO_NAMES: Mapping[str, str] = {}
 COSTS = (
@@ -158,16 +166,32 @@ class _Record:
         if choice.until:
             yield f"* Neutral, because it can wait until {plain(choice.until)}"
         yield from (f"* Neutral, because {plain(line)}" for line in choice.because)
-        yield from (f"* Good, because {cited(reason)}" for reason in choice.reasons)
+        yield from self._goods(choice)
         for other in choice.alternatives:
             points = "" if other.score is None else f" ({other.score:.2f})"
             yield f"* Alternative {self._tool(other.tool)}{points}: {plain(other.why_not)}"
-        for struck in choice.rejected:
-            because = with_source(struck.because, struck.source, struck.date)
-            yield f"* Struck out {self._tool(struck.tool)} ({plain(struck.kind)}): {because}"
+        yield from self._struck(choice)
         for ranking in choice.rankings:
             yield ""
             yield from self._scores(ranking.tools, ranking.aspect)
+
+    def _goods(self, choice: RoleDecision) -> Iterator[str]:
+        """What speaks for the pick; what holds and speaks for another is in the JSON."""
+        goods = [reason for reason in choice.reasons if not reason.text.startswith(OTHERWISE)]
+        yield from (f"* Good, because {cited(reason)}" for reason in goods[:MOST_TOLD])
+        more = len(choice.reasons) - min(len(goods), MOST_TOLD)
+        if more > 0:
+            yield f"* {more} more reasons, and the rules that speak for others, are in decision.json"
+
+    def _struck(self, choice: RoleDecision) -> Iterator[str]:
+        """Those that are gone in full, then as many as there is room for; the rest by name."""
+        struck = sorted(choice.rejected, key=lambda one: one.kind != "lifecycle")
+        for one in struck[:MOST_TOLD]:
+            because = with_source(one.because, one.source, one.date)
+            yield f"* Struck out {self._tool(one.tool)} ({plain(one.kind)}): {because}"
+        if struck[MOST_TOLD:]:
+            rest = ", ".join(f"{self._tool(one.tool)} ({plain(one.kind)})" for one in struck[MOST_TOLD:])
+            yield f"* Struck out as well: {rest}"
 
     def _scores(self, tools: Sequence[Scored], aspect: str) -> Iterator[str]:
         """The criteria that count, of the three best, in a table."""
@@ -177,7 +201,7 @@ class _Record:
         heading = f"Criterion ({plain(aspect)})" if aspect else "Criterion"
         yield from table_head(heading, "Weight", *(self._tool(one.tool) for one in best))
         for criterion in sorted(best[0].criteria, key=lambda one: -one.weight):
-            if criterion.weight > 0:
+            if criterion.weight >= LEAST_WEIGHT:
                 found = [next((c for c in one.criteria if c.id == criterion.id), None) for one in best]
                 ratings = ["unknown" if c is None or not c.known else rating(c.word, c.rating) for c in found]
                 yield row(plain(criterion.name), f"{criterion.weight:g}", *ratings)

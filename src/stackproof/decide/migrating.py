@@ -2,7 +2,8 @@
 
 from stackproof.decide.answers import Answers
 from stackproof.decide.choice import Choice
-from stackproof.decide.decision import Migration
+from stackproof.decide.citing import fact_reason
+from stackproof.decide.decision import Migration, Reason
 from stackproof.facts.model import Facts, MigrationPath
 
 ANY = "*"
@@ -10,30 +11,44 @@ ANY = "*"
 
 def migration(choice: Choice, answers: Answers, facts: Facts) -> Migration | None:
     """None where no tool is in use, the role waits, or the tool stays and nothing about it has to be moved."""
+    path = _path(choice, answers, facts)
+    current = answers.text(f"current.{choice.role}")
+    if path is None:
+        moves = current and choice.verdict == "use" and current not in choice.tools
+        return Migration(current, ("No migration path is recorded for these tools",)) if moves else None
+    if path.source_tool == path.target == current:
+        return Migration(current, (f"If an old version still runs: {path.steps[0]}", *path.steps[1:]), path.effort_days)
+    return Migration(current, path.steps, path.effort_days)
+
+
+def reasons_of(choice: Choice, answers: Answers, facts: Facts) -> tuple[Reason, ...]:
+    """What the way from the tool in use rests on."""
+    path = _path(choice, answers, facts)
+    if path is None:
+        return ()
+    current = facts.tools[answers.text(f"current.{choice.role}")]
+    found = []
+    known = current.facts.get("migration")
+    if known is not None and known.verified and known.value not in ("none", "none found", "-"):
+        found.append(fact_reason(current, known, f"Known of leaving {current.name}: {known.value}"))
+    dated = "" if path.date or path.source.startswith("stackproof") else " (undated)"
+    text = f"The way from {current.name}; its effort in days is {path.effort_source.removeprefix('stackproof: ')}"
+    if not path.works:
+        text = f"The way from {current.name} that the document names no longer works; the steps are what works instead"
+    source = path.source if path.source != "stackproof" else "stackproof: an assumption"
+    found.append(Reason(text, "fact", f"{source}{dated}", path.date))
+    return tuple(found)
+
+
+def _path(choice: Choice, answers: Answers, facts: Facts) -> MigrationPath | None:
+    """The path from the tool in use to the pick; of a tool that stays, from its old version."""
     current = answers.text(f"current.{choice.role}")
     if not current or choice.verdict != "use" or choice.tool is None:
         return None
     if current in choice.tools:
-        return _upgrade(choice.role, current, facts)
-    path = find_path(choice.role, current, choice.tool, facts)
-    if path is None:
-        return Migration(current, (*_known(current, facts), "No migration path is recorded for these tools"))
-    return Migration(current, (*_known(current, facts), *_told(path)), path.effort_days)
-
-
-def _upgrade(role: str, tool: str, facts: Facts) -> Migration | None:
-    """The tool stays, and an old version of it has to be left."""
-    for path in facts.migrations:
-        if path.role == role and path.works and path.source_tool == path.target == tool:
-            return Migration(tool, _told(path), path.effort_days)
-    return None
-
-
-def _told(path: MigrationPath) -> tuple[str, ...]:
-    """Its steps, what no longer works said before them and what they rest on after them."""
-    overtaken = () if path.works else ("The way that the document names no longer works; instead:",)
-    dated = f", {path.date}" if path.date else "" if path.source.startswith("stackproof") else " (undated)"
-    return (*overtaken, *path.steps, f"({path.source}{dated}; effort: {path.effort_source})")
+        stays = [path for path in facts.migrations if path.role == choice.role]
+        return next((path for path in stays if path.source_tool == path.target == current), None)
+    return find_path(choice.role, current, choice.tool, facts)
 
 
 def find_path(role: str, current: str, target: str, facts: Facts) -> MigrationPath | None:
@@ -43,12 +58,3 @@ def find_path(role: str, current: str, target: str, facts: Facts) -> MigrationPa
             if path.role == role and (path.source_tool, path.target) == (source_tool, to):
                 return path
     return None
-
-
-def _known(current: str, facts: Facts) -> list[str]:
-    """What the facts of the tool in use say about leaving it."""
-    known = facts.tools[current].facts.get("migration")
-    if known is None or not known.verified or known.value in ("none", "none found", "-"):
-        return []
-    dated = f"read {known.date}" if known.date else "undated"
-    return [f"Known of {facts.tools[current].name}: {known.value} (facts of {current}, {dated})"]

@@ -1,6 +1,7 @@
 """What the stack costs: ranges with their assumptions; licences, infrastructure and people's time apart."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import log10
 
 from stackproof.decide.answers import Answers
 from stackproof.decide.choice import Choice, Judged, hours_available
@@ -41,10 +42,10 @@ def hours_of(ways: Sequence[Usable], answers: Answers, facts: Facts) -> Span:
 
 
 def cost(ways: Mapping[str, Usable], answers: Answers, facts: Facts) -> Cost:
-    """US dollars a year of the tools in use. What has no known price is left out, and an assumption says so."""
+    """US dollars a year of the tools in use. What has no stated price is assumed, and an assumption says so."""
     used = list(ways.values())
-    licences = _sum([(way.price.low, way.price.high) for way in used if way.price.known])
-    infrastructure = _sum([_infrastructure(way, facts) for way in used])
+    licences = _sum([(way.price.low, way.price.high) for way in used])
+    infrastructure = _sum([_infrastructure(way, answers, facts) for way in used])
     hours = hours_of(used, answers, facts)
     rate = answers.number("organization.engineer_usd_per_hour")
     people = (hours[0] * MONTHS * rate, hours[1] * MONTHS * rate)
@@ -60,20 +61,30 @@ def cost(ways: Mapping[str, Usable], answers: Answers, facts: Facts) -> Cost:
     )
 
 
-def _infrastructure(way: Usable, facts: Facts) -> Span:
+def _load(way: Usable, answers: Answers, facts: Facts) -> float:
+    """By how much the tool's infrastructure is larger than for a small load."""
+    load = facts.operation.load
+    beyond = answers.number("use_case.predictions_per_day") / load.predictions_per_day
+    if beyond <= 1 or not set(load.roles) & set(way.tool.roles):
+        return 1.0
+    return float(load.tenfold ** log10(beyond))
+
+
+def _infrastructure(way: Usable, answers: Answers, facts: Facts) -> Span:
     found = facts.operation.classes.get(way.mode.operation)
     if found is None:
         return 0.0, 0.0
     low, high = found.infrastructure_usd
-    return low * MONTHS, high * MONTHS
+    larger = _load(way, answers, facts)
+    return low * MONTHS * larger, high * MONTHS * larger
 
 
 def _of_prices(used: Sequence[Usable]) -> Iterator[Assumption]:
     for way in used:
         source = of_tool(way.tool, way.mode.source, dated=way.mode.date is not None)
         if not way.price.known:
-            text = f"{way.tool.name} is left out: it costs money, and no source says how much"
-            yield Assumption(text, source)
+            text = f"{way.tool.name}: ${way.price.low:,.0f} to ${way.price.high:,.0f} a year are assumed"
+            yield Assumption(f"{text}; no source gives its price", f"facts/operation.toml: unpriced; {source}")
         elif way.price.high > 0:
             text = f"{way.tool.name}: ${way.price.low:,.0f} to ${way.price.high:,.0f} a year; the price is not verified"
             yield Assumption(text, source)
@@ -88,12 +99,16 @@ def _of_operation(used: Sequence[Usable], hours: Span, answers: Answers, facts: 
             yield Assumption(f"Operating {way.tool.name} is left out: nobody classed it", facts.operation.source)
             continue
         one = hours_per_month(way, answers, facts) or (0.0, 0.0)
-        low, high = found.infrastructure_usd
+        low, high = (end / MONTHS for end in _infrastructure(way, answers, facts))
         text = (
             f"{way.tool.name}, {found.text[0].lower()}{found.text[1:]}: {one[0]:g} to {one[1]:g} hours and "
             f"${low:,.0f} to ${high:,.0f} of infrastructure a month"
         )
         yield Assumption(text, f"facts/operation.toml: {found.source}, confidence {found.confidence}")
+    load = facts.operation.load
+    sized = f"Servers are sized for up to {load.predictions_per_day:,.0f} predictions a day"
+    larger = f"each tenfold beyond makes those of {', '.join(load.roles)} cost {load.tenfold:g} times as much"
+    yield Assumption(f"{sized}; {larger}. Storage and traffic are not counted", facts.operation.source)
     rate = answers.number("organization.engineer_usd_per_hour")
     given = "organization.engineer_usd_per_hour" in answers.given
     yield Assumption(f"An hour of an engineer costs ${rate:g}", YOURS if given else ASSUMED)

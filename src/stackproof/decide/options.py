@@ -56,7 +56,7 @@ def _kinds(answers: Answers, facts: Facts) -> list[tuple[str, str, Worth]]:
         found = facts.operation.classes.get(candidate.way.mode.operation)
         servers = sum(found.infrastructure_usd) / 2 if found else 100.0
         price = candidate.way.price
-        licence = (price.low + price.high) / 2 if price.known else 20_000.0
+        licence = (price.low + price.high) / 2
         return licence + 12 * (hours * rate + servers)
 
     def cheap(candidate: Candidate) -> float:

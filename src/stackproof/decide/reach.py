@@ -30,7 +30,7 @@ CONSTRAINT_KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars a year. `known` False: it costs something, and no source says how much."""
+    """US dollars a year. `known` False: no source says how much; the range is what operation.toml assumes."""
 
     low: float
     high: float
@@ -39,7 +39,7 @@ class Price:
     @property
     def floor(self) -> float:
         """The least that it certainly costs."""
-        return self.low if self.known else max(self.low, 1)
+        return self.low if self.known else max(self.low, 1.0)
 
 
 FREE = Price(0, 0)
@@ -61,13 +61,14 @@ class Rejection:
 class Usable:
     """A tool in reach, the mode in which it is used and its price. `drawback`: what speaks against the mode.
 
-    `others`: the other modes in which it could be used.
+    `meant`: whether this is the form that the documents speak of. `others`: the other modes in which it could be used.
     """
 
     tool: Tool
     mode: Mode
     price: Price
     drawback: str = ""
+    meant: bool = True
     others: tuple["Usable", ...] = ()
 
     @property
@@ -83,7 +84,7 @@ def price_of(mode: Mode, answers: Answers) -> Price:
     if mode.usd_per_year is not None:
         return Price(*mode.usd_per_year)
     if mode.usd_per_seat_year is None:
-        return Price(0, 0, known=False)
+        return Price(*(mode.assumed_usd_per_year or (0.0, 0.0)), known=False)
     seats = max(1, answers.number("organization.data_scientists") + answers.number("organization.ml_engineers"))
     if seats <= mode.free_seats:
         return FREE
@@ -185,7 +186,8 @@ def _best_mode(tool: Tool, answers: Answers) -> Usable | Rejection:
         if faults:
             blocked.append(faults)
         else:
-            usable.append(Usable(tool, mode, price_of(mode, answers), _drawback(tool, mode, answers)))
+            drawback, meant = _drawback(tool, mode, answers), not _is_paid_form(tool, mode)
+            usable.append(Usable(tool, mode, price_of(mode, answers), drawback, meant))
     free = [way for way in usable if way.price == FREE]
     if free:  # a preference alone doesn't make a team buy what nobody states the price of
         usable = [way for way in usable if way.price.known]
@@ -205,7 +207,8 @@ def _mode_faults(tool: Tool, mode: Mode, answers: Answers) -> list[Rejection]:
         faults.append((f"its {mode.hosting} form needs Kubernetes", "kubernetes", "infrastructure.kubernetes"))
     price, budget = price_of(mode, answers), answers.number("organization.budget_usd_per_year")
     if price.floor > budget:
-        cost = f"at least ${price.low:,.0f} a year" if price.known else "an amount that no source gives"
+        cost = f"at least ${price.low:,.0f} a year"
+        cost += "" if price.known else " (assumed: no source gives its price)"
         text = f"its {mode.hosting} form costs {cost}, and the budget is ${budget:,.0f}"
         faults.append((text, "budget", "organization.budget_usd_per_year"))
     return [Rejection(tool.id, text, kind, mode.source, mode.date, key) for text, kind, key in faults]
@@ -226,6 +229,9 @@ def _drawback(tool: Tool, mode: Mode, answers: Answers) -> str:
     unwanted = {"self-hosted-preferred": "managed", "managed-preferred": "self-hosted"}.get(hosting)
     if mode.hosting == unwanted:
         return "which is not what you prefer"
-    if mode.cost == "quote" and any(other.cost == "free" for other in tool.modes):
-        return "while the documents mean its free one"
-    return ""
+    return "while the documents mean its free one" if _is_paid_form(tool, mode) else ""
+
+
+def _is_paid_form(tool: Tool, mode: Mode) -> bool:
+    """A form on request of a tool that is free otherwise: the documents speak of the free one."""
+    return mode.cost == "quote" and any(other.cost == "free" for other in tool.modes)

@@ -7,7 +7,7 @@ from stackproof.decide.assembly import Candidate
 from stackproof.decide.choice import Choice, Elected, Judged, candidates
 from stackproof.decide.citing import branch_reason, fact_reason, gate_reason, of_tool, pair_source, pair_text
 from stackproof.decide.decision import Alternative, CriterionScore, Reason, Rejected
-from stackproof.decide.reach import Rejection, Usable
+from stackproof.decide.reach import Rejection
 from stackproof.decide.scoring import point
 from stackproof.decide.votes import Vote
 from stackproof.facts.model import DEAD, DOUBTFUL, Branch, Facts
@@ -29,7 +29,7 @@ def reasons(choice: Choice, answers: Answers, facts: Facts, judged: Judged) -> t
 def _of_aspect(elected: Elected, answers: Answers, facts: Facts, judged: Judged) -> Iterator[Reason]:
     pick, election = elected.pick, elected.election
     if pick is None:
-        yield from (_outvoted(branch, "", facts, judged) for branch in election.held)
+        yield from (_outvoted(branch, elected, facts, judged) for branch in election.held)
         return
     votes = sorted(
         election.votes.get(pick.tool, ()),
@@ -44,7 +44,7 @@ def _of_aspect(elected: Elected, answers: Answers, facts: Facts, judged: Judged)
     voted = {id(vote.branch) for vote in votes}
     for branch in election.held:
         if id(branch) not in voted:
-            yield _outvoted(branch, pick.tool, facts, judged)
+            yield _outvoted(branch, elected, facts, judged)
 
 
 def _meant(vote: Vote) -> bool:
@@ -113,14 +113,21 @@ def counted(points: float) -> str:
     return "1 vote" if points == 1 else f"{points:g} votes"
 
 
-def _outvoted(branch: Branch, winner: str, facts: Facts, judged: Judged) -> Reason:
+def _outvoted(branch: Branch, elected: Elected, facts: Facts, judged: Judged) -> Reason:
     """A branch that holds but didn't vote for the winner: recorded with what became of its tools."""
-    fates = []
-    for pick in branch.picks:
-        way = judged[pick.tool]
-        fate = f"out of reach: {way.kind}" if isinstance(way, Rejection) else "scores less" if winner else "not taken"
-        fates.append(f"{pick.tool} ({fate})")
+    fates = [f"{pick.tool} ({_fate(pick.tool, elected, judged)})" for pick in branch.picks]
     return branch_reason(branch, facts, f"Holds as well: {branch.text}. {', '.join(fates)}")
+
+
+def _fate(tool: str, elected: Elected, judged: Judged) -> str:
+    way = judged[tool]
+    if isinstance(way, Rejection):
+        return f"out of reach: {way.kind}"
+    scored = next((one for one in elected.slot.candidates if one.tool == tool), None)
+    if scored is None or elected.pick is None:
+        return "not taken"
+    less = scored.scored.score <= elected.pick.scored.score
+    return "scores less" if less else "scores more by itself, and stands back for a stated priority or the whole stack"
 
 
 def _of_nothing(choice: Choice, facts: Facts, judged: Judged) -> Iterator[Reason]:
@@ -169,10 +176,10 @@ def _lacking(name: str, choice: Choice, facts: Facts) -> list[Rejected]:
     return [Rejected(name, because, "capability", source, tool.status.date)]
 
 
-def alternatives(choice: Choice, facts: Facts, judged: Judged, left: float) -> tuple[Alternative, ...]:
+def alternatives(choice: Choice, facts: Facts, chosen: Collection[str], left: float) -> tuple[Alternative, ...]:
     """The next best of each aspect, the first aspect's first, with what kept each back.
 
-    `left`: US dollars a year that the other roles leave of the budget.
+    `chosen`: the tools of the whole stack. `left`: US dollars a year that the other roles leave of the budget.
     """
     found: dict[str, Alternative] = {}
     for elected in choice.elected:
@@ -180,15 +187,11 @@ def alternatives(choice: Choice, facts: Facts, judged: Judged, left: float) -> t
             continue
         others = [one for one in elected.slot.candidates if one.tool not in choice.tools and one.tool not in found]
         for other in others[:MOST_ALTERNATIVES]:
-            if not _lacks_requirement(other, judged):
+            if set(other.way.tool.requires) <= set(chosen):
                 found[other.tool] = Alternative(
                     other.tool, why_not(other, elected, facts, left), round(other.scored.score, 4)
                 )
     return tuple(found.values())[: MOST_ALTERNATIVES + len(choice.elected) - 1]
-
-
-def _lacks_requirement(other: Candidate, judged: Judged) -> bool:
-    return any(not isinstance(judged.get(name), Usable) for name in other.way.tool.requires)
 
 
 def why_not(other: Candidate, elected: Elected, facts: Facts, left: float) -> str:

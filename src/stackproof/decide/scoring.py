@@ -6,7 +6,7 @@ nothing added or struck out reorders the rest. docs/explanation/scoring.md says 
 
 import datetime
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 
@@ -21,6 +21,9 @@ from stackproof.facts.model import Criterion, Fact, Facts, Mode, Rating, Tool
 from stackproof.roles.proof import Proof
 
 Interval = tuple[float, float]
+Scorer = Callable[[Usable, str, Election, "Sequence[Weighted]", Answers, Facts, Iterable[Proof]], Scored]
+"""Scores one way of using a tool in a role."""
+
 UNKNOWN: Interval = (0.0, 1.0)
 UNKNOWN_PRICE: Interval = (0.0, 0.6)
 PAID_BY_USE: Interval = (0.2, 0.9)
@@ -72,6 +75,43 @@ def score(
     return Scored(way.tool.id, *total(scores, facts.scales.caution), scores)
 
 
+class Remembering:
+    """Scores as `score` does, without telling the criteria, and remembers ratings: for teams that differ in little.
+
+    The ways must be the same objects where they are equal. What an answer changes about a rating is in the key.
+    """
+
+    def __init__(self) -> None:
+        self.ratings: dict[object, Interval] = {}
+
+    def __call__(
+        self,
+        way: Usable,
+        role: str,
+        election: Election,
+        weighted: Sequence[Weighted],
+        answers: Answers,
+        facts: Facts,
+        proofs: Iterable[Proof] = (),
+    ) -> Scored:
+        weight = low = high = 0.0
+        answered = (answers["infrastructure.kubernetes_skill"], answers["infrastructure.hosting"])
+        for one in weighted:
+            about = election.points(way.tool.id) if one.criterion.computed == "votes" else answered
+            key = (id(way), id(one.criterion), role, about)
+            rating = self.ratings.get(key)
+            if rating is None:
+                rating = self.ratings[key] = _rated(one, way, role, election, answers, facts, proofs).rating
+            weight += one.weight
+            low += one.weight * rating[0]
+            high += one.weight * rating[1]
+        if weight == 0:
+            return Scored(way.tool.id, facts.scales.caution, UNKNOWN, ())
+        low, high = low / weight, high / weight
+        point_score = round(low + facts.scales.caution * (high - low), 6)
+        return Scored(way.tool.id, point_score, (round(low, 6), round(high, 6)), ())
+
+
 def total(scores: Sequence[CriterionScore], caution: float) -> tuple[float, Interval]:
     """The weighted mean of the ratings, and its interval: sum(weight * rating) / sum(weight)."""
     weight = sum(one.weight for one in scores)
@@ -110,7 +150,7 @@ def _rated(
         )
     spans = [facts.scales.words[criterion.scale][rating.value] for rating in found]
     rating = (min(low for low, _ in spans), max(high for _, high in spans))
-    word = " to ".join(dict.fromkeys(rating.value for rating in found))
+    word = facts.scales.told(criterion.scale, " to ".join(dict.fromkeys(rating.value for rating in found)))
     first = found[0]
     source = of_tool(tool, first.source, dated=first.date is not None)
     return CriterionScore(criterion.id, criterion.name, one.weight, one.because, rating, word, source, first.date)
@@ -154,7 +194,7 @@ Computed = tuple[Interval, str, str, datetime.date | None, bool]
 
 def _votes(way: Usable, election: Election, answers: Answers, facts: Facts) -> Computed:
     votes = election.points(way.tool.id)
-    if way.drawback:
+    if not way.meant:
         votes *= facts.votes.factors["other_form"]
     support = 1 - 2 ** (-votes / facts.scales.half)
     text = "1 vote" if votes == 1 else f"{votes:g} votes"

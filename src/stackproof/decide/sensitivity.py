@@ -6,7 +6,7 @@ from operator import mul
 from random import Random
 
 from stackproof.decide.answers import Answers
-from stackproof.decide.assembly import FIRST, Candidate, Picks, Slot, Terms, assemble
+from stackproof.decide.assembly import FIRST, Candidate, Picks, Slot, Terms, assemble, pairs_worth
 from stackproof.decide.choice import (
     Choice,
     Elected,
@@ -19,7 +19,7 @@ from stackproof.decide.choice import (
 )
 from stackproof.decide.decision import CriterionScore, Decisive, Flip
 from stackproof.decide.reach import CONSTRAINT_KEYS, Rejection, Usable
-from stackproof.decide.scoring import point
+from stackproof.decide.scoring import Remembering, point
 from stackproof.facts.model import AllOf, Facts, Question, Value
 from stackproof.roles import ROLES
 from stackproof.roles.proof import Proof
@@ -65,6 +65,7 @@ class _Trials:
         self.judged: dict[object, Judged] = {}
         self.slots: dict[object, tuple[Slot, ...]] = {}
         self.assembled: dict[object, Picks] = {}
+        self.scorer = Remembering()
 
     def decide(self, answers: Answers) -> dict[str, Choice]:
         judged = self._judged(answers)
@@ -95,7 +96,7 @@ class _Trials:
         asked = tuple(answers[key] for key in self.keys[role])
         same = (role, answers[SKILL], asked, tuple(id(judged[name]) for name in self.tools[role]))
         if same not in self.slots:
-            self.slots[same] = slots_of_role(role, answers, self.facts, judged, self.proofs)
+            self.slots[same] = slots_of_role(role, answers, self.facts, judged, self.proofs, self.scorer)
         return self.slots[same]
 
 
@@ -143,7 +144,7 @@ def _context(candidate: Candidate, pick: Candidate, terms: Terms, chosen: Sequen
     """What the rest of the stack adds to a candidate in the place of the pick: pairs, priority, hours, budget."""
     others = [one for one in chosen if one.tool != pick.tool]
     tools = {one.tool for one in others}
-    pairs = sum(terms.pairs.get(frozenset((candidate.tool, name)), 0.0) for name in tools)
+    pairs = pairs_worth(sorted({*tools, candidate.tool}), terms)
     spent = sum({one.tool: one.way.price.floor for one in others}.values())
     too_dear = candidate.tool not in tools and spent + candidate.way.price.floor > terms.budget
     hours = sum({one.tool: sum(one.hours) / 2 for one in (*others, candidate) if one.hours}.values())
@@ -155,8 +156,9 @@ def _context(candidate: Candidate, pick: Candidate, terms: Terms, chosen: Sequen
 @lru_cache(maxsize=64)
 def draws(criteria: int) -> tuple[tuple[float, ...], ...]:
     """The factors of the perturbed weights: PERTURBATIONS rows of one factor for each criterion."""
-    random = Random(f"{SEED}-{criteria}")  # noqa: S311  draws of a simulation, not a secret
-    return tuple(tuple(2 ** random.uniform(-SPREAD, SPREAD) for _ in range(criteria)) for _ in range(PERTURBATIONS))
+    draw = Random(f"{SEED}-{criteria}").random  # noqa: S311  draws of a simulation, not a secret
+    span, least = 2 ** (2 * SPREAD), 2**-SPREAD
+    return tuple(tuple(least * span ** draw() for _ in range(criteria)) for _ in range(PERTURBATIONS))
 
 
 def decisive(choice: Choice, facts: Facts) -> Decisive | None:

@@ -94,7 +94,7 @@ def _pick_votes(pick: Pick, share: float, branch: Branch, role: str, facts: Fact
     status = str(facts.tools[pick.tool].status.value)
     if status not in DEAD:
         yield Vote(pick.tool, share * facts.votes.factors.get(status, 1), branch, pick.beside)
-    if status in DEAD or status in DOUBTFUL:
+    if not branch.strict and (status in DEAD or status in DOUBTFUL):
         left = share if status in DEAD else share * facts.votes.replacement
         named = {other.tool for other in branch.picks}
         others = [

@@ -6,6 +6,7 @@ library; it is held against them only when something in it can't be read. Every 
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from stackproof.errors import RefusedInput, did_you_mean
 from stackproof.facts.model import Criterion, Facts, Rating, Tool, Tree
 from stackproof.facts.overlay import lay_over
 from stackproof.facts.reading import (
+    priced,
     read_contradiction,
     read_criterion,
     read_gate,
@@ -48,7 +50,6 @@ def load_facts(folder: Path | None = None, overlays: Sequence[Path] = ()) -> Fac
     documents, faults = _parse(texts)
     if folder is not None:
         faults += schema_faults(texts, documents)
-        faults += [] if faults else _missing_questions(documents)
     if not faults:
         documents, faults = _with_overlays(documents, texts, overlays)
     if not faults:
@@ -63,14 +64,6 @@ def load_facts(folder: Path | None = None, overlays: Sequence[Path] = ()) -> Fac
     if faults:
         raise RefusedInput("The facts have faults", faults=faults, next_command="stackproof catalog check")
     return facts
-
-
-def _missing_questions(documents: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """answers.toml has a fixed shape: a question that is left out has no answer to decide by."""
-    shipped = tomli.loads((SHIPPED / "questions.toml").read_text("utf-8"))
-    given = {question["key"] for question in documents["questions.toml"]["questions"]}
-    missing = [question["key"] for question in shipped["questions"] if question["key"] not in given]
-    return [f"questions.toml: the question {key!r} is missing; answers.toml has it" for key in missing]
 
 
 def _with_overlays(
@@ -107,7 +100,7 @@ def _faults_of(name: str, document: Mapping[str, Any], text: str, kind: str) -> 
 
 def cross_faults(facts: Facts) -> list[str]:
     """Names that name nothing: tools, questions, documents, aspects."""
-    found = []
+    found = _missing_questions(facts)
     for tool in facts.tools.values():
         for other in (*tool.requires, *tool.replaced_by):
             found += _unknown(f"tools/{tool.id}.toml", "tool", other, facts.tools)
@@ -141,6 +134,13 @@ def _tree_faults(tree: Tree, facts: Facts) -> list[str]:
     for condition in conditions:
         found += _unknown(name, "question", condition.key, facts.questions)
     return found
+
+
+def _missing_questions(facts: Facts) -> list[str]:
+    """answers.toml has a fixed shape: a question that is left out has no answer to decide by."""
+    shipped = re.findall(r'^key = "([^"]+)"', (SHIPPED / "questions.toml").read_text("utf-8"), re.MULTILINE)
+    missing = [key for key in shipped if key not in facts.questions]
+    return [f"questions.toml: the question {key!r} is missing; answers.toml has it" for key in missing]
 
 
 def _rating_faults(tool: Tool, facts: Facts) -> list[str]:
@@ -241,7 +241,8 @@ def _build(documents: Mapping[str, Mapping[str, Any]], digest: str) -> Facts:
     def all_of(kind: str) -> list[tuple[str, Mapping[str, Any]]]:
         return [(Path(name).stem, document) for name, document in documents.items() if _kind(name) == kind]
 
-    tools = [read_tool(document) for _, document in all_of("tool")]
+    operation = read_operation(documents["operation.toml"])
+    tools = [priced(read_tool(document), operation) for _, document in all_of("tool")]
     trees = [read_tree(document) for _, document in all_of("tree")]
     questions = [read_question(table) for table in documents["questions.toml"]["questions"]]
     sources = [read_source(table) for table in documents["sources.toml"]["sources"]]
@@ -255,7 +256,7 @@ def _build(documents: Mapping[str, Mapping[str, Any]], digest: str) -> Facts:
         digest=digest,
         criteria=tuple(read_criterion(table) for _, each in all_of("criteria") for table in each["criteria"]),
         scales=read_scales(documents["scales.toml"]),
-        operation=read_operation(documents["operation.toml"]),
+        operation=operation,
         pairs=tuple(read_pair(table) for _, each in all_of("pairs") for table in each["pairs"]),
         migrations=tuple(
             read_migration(table, role) for role, each in all_of("migrations") for table in each["migrations"]

@@ -46,6 +46,7 @@ class Mode:
     `hosting`: "library" (nothing is hosted), "self-hosted" or "managed". `cost`: "free", "included"
     (paid with another product), "per-seat", "per-year", "usage" or "quote" (paid, the amount in no
     source). The ranges are US dollars a year, low and high. `free_for`: who pays nothing.
+    `assumed_usd_per_year`: what operation.toml takes an unstated price to be, None where the price is stated.
     `operation`: the class of operation.toml that says what running it takes, "" where nobody said.
     """
 
@@ -61,6 +62,7 @@ class Mode:
     free_for: tuple[str, ...] = ()
     note: str = ""
     operation: str = ""
+    assumed_usd_per_year: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,7 @@ class Branch:
     `kind`: "tree", "table" or "guide". `priority`: the stated priority that takes this branch first,
     whether or not `when` and `any` hold. `aspect`: the part of the role that it is about, "" for the whole.
     `refines`: the tool of which the first pick is a form, and whose votes it takes over; "" for none.
+    `strict`: it is about what the named tool can do; what replaces the tool elsewhere doesn't get its vote.
     """
 
     id: str
@@ -182,6 +185,7 @@ class Branch:
     aspect: str = ""
     priority: str = ""
     refines: str = ""
+    strict: bool = False
     when: AllOf = ()
     any: tuple[AllOf, ...] = ()
     given: AllOf = ()
@@ -189,12 +193,16 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Aspect:
-    """A part of a role that elects its own tool. `level`: the key that says how much it matters."""
+    """A part of a role that elects its own tool. `level`: the key that says how much it matters.
+
+    `extra`: it only adds to the role, and doesn't fill it by itself.
+    """
 
     name: str
     when: AllOf = ()
     any: tuple[AllOf, ...] = ()
     level: str = ""
+    extra: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +296,7 @@ class Scales:
     `caution`: where in an interval the score is taken, 0 its low end and 1 its high end. `half`: the votes that
     make half of full support. `price`, `hours`: points (US dollars a year, hours a month; rating), rising, between
     which ratings are interpolated. `stack`: what pairs of tools and overload add to a stack's worth.
+    `says`: scale to how its words are told, with "{}" for the word.
     """
 
     words: Mapping[str, Mapping[str, tuple[float, float]]]
@@ -296,6 +305,11 @@ class Scales:
     price: tuple[tuple[float, float], ...]
     hours: tuple[tuple[float, float], ...]
     stack: Mapping[str, float]
+    says: Mapping[str, str]
+
+    def told(self, scale: str, word: str) -> str:
+        """The word as a person should read it."""
+        return self.says.get(scale, "{}").replace("{}", word)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,15 +325,26 @@ class OperationClass:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """Infrastructure of tools in `roles` is multiplied by `tenfold` for each tenfold beyond `predictions_per_day`."""
+
+    predictions_per_day: float
+    tenfold: float
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """The assumptions about operating. `skill`: hours are multiplied by this where a tool needs Kubernetes, by the
     answer to infrastructure.kubernetes_skill. `hours_of`: the hours a month that one person of a kind (a key of the
-    organization section) can give to operating."""
+    organization section) can give to operating. `unpriced`: US dollars a year that an unstated price is taken to be."""
 
     classes: Mapping[str, OperationClass]
     skill: Mapping[str, float]
     hours_of: Mapping[str, float]
     source: str
+    unpriced: Mapping[str, tuple[float, float]]
+    load: Load
 
 
 @dataclass(frozen=True, slots=True)

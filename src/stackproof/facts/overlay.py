@@ -85,6 +85,12 @@ def own_folders(given: Sequence[Path] = (), environ: Mapping[str, str] = os.envi
                 got=str(folder),
                 allowed="a folder with files like those of the facts: tools/<id>.toml, criteria/<role>.toml, ...",
             )
+        if not any(folder.rglob("*.toml")):
+            raise RefusedInput(
+                "A folder of facts holds no facts",
+                got=str(folder),
+                allowed="files like those of the facts: tools/<id>.toml, criteria/<role>.toml, ...",
+            )
     home = refreshed_folder(environ)
     return (*([home] if home.is_dir() else []), *named, *given)
 

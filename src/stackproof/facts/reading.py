@@ -3,6 +3,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from stackproof.facts.model import (
@@ -17,6 +18,7 @@ from stackproof.facts.model import (
     Fact,
     Gate,
     Install,
+    Load,
     Measure,
     MigrationPath,
     Mode,
@@ -109,7 +111,13 @@ def read_mode(table: Table, sources: Table) -> Mode:
 
 def read_tree(document: Table) -> Tree:
     aspects = tuple(
-        Aspect(table["name"], _all(table.get("when", ())), _groups(table.get("any", ())), table.get("level", ""))
+        Aspect(
+            table["name"],
+            _all(table.get("when", ())),
+            _groups(table.get("any", ())),
+            table.get("level", ""),
+            table.get("extra", False),
+        )
         for table in document.get("aspects", ())
     )
     first = aspects[0].name if aspects else ""
@@ -131,6 +139,7 @@ def read_branch(table: Table, aspect: str) -> Branch:
         aspect=table.get("aspect", aspect),
         priority=table.get("priority", ""),
         refines=table.get("refines", ""),
+        strict=table.get("strict", False),
         when=_all(table.get("when", ())),
         any=_groups(table.get("any", ())),
         given=_all(table.get("if", ())),
@@ -178,6 +187,17 @@ def read_votes(document: Table) -> Votes:
     )
 
 
+def priced(tool: Tool, operation: Operation) -> Tool:
+    """The tool with the assumed price of every mode whose price is not stated."""
+    modes = tuple(
+        mode
+        if mode.usd_per_year or mode.usd_per_seat_year or mode.cost not in operation.unpriced
+        else replace(mode, assumed_usd_per_year=operation.unpriced[mode.cost])
+        for mode in tool.modes
+    )
+    return replace(tool, modes=modes)
+
+
 def read_criterion(table: Table) -> Criterion:
     measured = table.get("proof")
     return Criterion(
@@ -208,6 +228,7 @@ def read_scales(document: Table) -> Scales:
         price=_points(document["price"]),
         hours=_points(document["hours"]),
         stack={name: float(worth) for name, worth in document["stack"].items()},
+        says=dict(document["says"]),
     )
 
 
@@ -232,6 +253,12 @@ def read_operation(document: Table) -> Operation:
         skill={name: float(factor) for name, factor in document["skill"].items()},
         hours_of={name: float(hours) for name, hours in document["hours_of"].items()},
         source=document["source"],
+        unpriced={cost: _span(span) for cost, span in document["unpriced"].items()},
+        load=Load(
+            float(document["load"]["predictions_per_day"]),
+            float(document["load"]["tenfold"]),
+            tuple(document["load"]["roles"]),
+        ),
     )
 
 

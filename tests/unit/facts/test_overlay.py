@@ -300,12 +300,18 @@ def test_folders_come_in_order_the_refreshed_one_the_environments_and_those_give
     environ = {"XDG_DATA_HOME": str(tmp_path / "data"), VARIABLE: f"{one}:{two}:"}
     for made in (one, two, three):
         made.mkdir()
+        (made / "votes.toml").touch()
     assert own_folders([three], environ) == (one, two, three)
     home = refreshed_folder(environ)
     home.mkdir(parents=True)
     assert home == tmp_path / "data" / "stackproof" / "facts"
     assert own_folders([three], environ) == (home, one, two, three)
     assert own_folders((), {"XDG_DATA_HOME": str(tmp_path / "none")}) == ()
+
+
+def test_a_named_folder_without_any_facts_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RefusedInput, match="holds no facts"):
+        own_folders([tmp_path], {"XDG_DATA_HOME": str(tmp_path)})
 
 
 def test_a_folder_that_there_is_not_is_refused_and_says_where_it_was_named(tmp_path: Path) -> None:
