@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup quickstart test test-services lint format bench bench-all lock docs clean
+.PHONY: setup quickstart test test-services lint format bench bench-all bench-bridge lock docs clean
 
 setup: $(READY)
 
@@ -40,6 +40,7 @@ format: setup
 	@$(BIN)/ruff check --fix .
 
 bench: setup
+	@$(BIN)/python -m benchmarks.deciding
 	@$(BIN)/python -m benchmarks.tracking_writes
 	@$(BIN)/python -m benchmarks.point_in_time_join
 
@@ -47,6 +48,9 @@ bench-all: bench
 	@$(BIN)/python -m benchmarks.serving
 	@$(BIN)/python -m benchmarks.drift
 	@$(BIN)/python -m benchmarks.orchestration
+
+bench-bridge: setup
+	@$(BIN)/python -m benchmarks.bridge
 
 lock: setup
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

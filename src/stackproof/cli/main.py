@@ -1,5 +1,6 @@
 """The command `stackproof`. Commands are imported when they are called, so that --help is quick."""
 
+import errno
 import os
 import sys
 import threading
@@ -26,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "plan": ("stack:plan", "Run", "Show what applying stack.toml would change."),
     "apply": ("stack:apply", "Run", "Apply stack.toml: check each role and record it."),
     "check": ("stack:check", "Run", "Check what fills each role, and whether it works."),
+    "envs": ("envs:envs", "Run", "List the tools' environments: what they take, and which projects use them."),
     "data": ("data:data", "Run", "Load, validate and snapshot datasets."),
     "features": ("data:features", "Run", "Make feature views readable online, or look one up."),
     "run": ("runs:run", "Run", "Run a pipeline; what is known already is not done again."),
@@ -94,6 +96,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except StackproofError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(exit_code(error))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        click.echo("Error: The output could not be written: no space is left where it goes", err=True)
+        leave_now(EXIT_FAILED)
     sys.exit(code if isinstance(code, int) else 0)
 
 
