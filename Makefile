@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup quickstart test test-services lint format bench bench-all bench-bridge lock docs clean
+.PHONY: setup quickstart test test-services test-tools lint format bench bench-all bench-bridge lock docs clean
 
 setup: $(READY)
 
@@ -23,11 +23,14 @@ quickstart: setup
 	@$(BIN)/stackproof quickstart quickstart-output
 
 test: setup
-	@$(BIN)/python -m pytest -m "not slow and not services"
+	@$(BIN)/python -m pytest -m "not slow and not services and not tools"
 
 test-services: setup
 	@bash tests/services.sh
 	@$(BIN)/python -m pytest -m "slow or services"
+
+test-tools: setup
+	@$(BIN)/python -m pytest -m tools
 
 lint: setup
 	@$(BIN)/ruff format --check .

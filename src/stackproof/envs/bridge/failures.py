@@ -129,7 +129,7 @@ def _stand_in(kind: type[BaseException], full_name: str) -> type[BaseException]:
 def _with_text(error: BaseException, kind: type[BaseException], full_name: str, text: str) -> BaseException:
     """For errors whose text is not made of their arguments."""
     told = {"__module__": kind.__module__, "__str__": lambda self: text, "bridged_name": full_name}
-    shown = type(kind.__name__, (kind,), told)
+    shown: type[BaseException] = type(kind.__name__, (kind,), told)
     made = shown.__new__(shown)
     made.args = error.args
     return made
