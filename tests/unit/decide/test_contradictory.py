@@ -132,7 +132,7 @@ def test_which_answers_were_given_makes_no_difference(answered: Say, facts: Fact
     assert find(said, facts) == find(written_down, facts) != ()
 
 
-def test_a_price_that_no_source_gives_is_not_stated(answered: Say, facts: Facts) -> None:
-    found = find(answered(current={"monitoring": "langsmith"}), facts)
+def test_a_price_that_no_source_gives_is_said_to_be_assumed(answered: Say, facts: Facts) -> None:
+    found = find(answered(current={"monitoring": "fiddler"}), facts)
     (about_money,) = (one for one in found if one.id == "budget-monitoring")
-    assert "an amount that no source gives" in about_money.text
+    assert "(assumed: no source gives its price)" in about_money.text
