@@ -1,15 +1,16 @@
-"""The real tools, each in an environment of its own, made once and kept in pytest's cache."""
+"""The real tools, each in an environment of its own, made once from its lock and kept in pytest's cache."""
 
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 from uv import find_uv_bin
+
+MINOR = f"py{sys.version_info.major}.{sys.version_info.minor}"
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +20,7 @@ def environment_with(request: pytest.FixtureRequest) -> Callable[..., Path]:
     cache = request.config.cache.mkdir("stackproof-tools")
 
     def made(name: str, *requirements: str) -> Path:
-        folder = cache / f"{name}-py{sys.version_info.major}.{sys.version_info.minor}"
+        folder = cache / f"{name}-{MINOR}-locked"
         python = folder / "bin" / "python"
         if not (folder / "complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
@@ -33,12 +34,11 @@ def environment_with(request: pytest.FixtureRequest) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def tool_python(environment_with: Callable[..., Path]) -> Callable[[str], Path]:
-    """The interpreter of an environment that holds the tool."""
+    """The interpreter of an environment that is made from the tool's shipped lock."""
 
     def made(tool: str) -> Path:
-        recipes = tomllib.loads(files("stackproof.envs").joinpath("locks", "tools.toml").read_text())["tools"]
-        recipe = next(entry for entry in recipes if entry["tool"] == tool)
-        return environment_with(tool, *recipe["requirements"], *recipe.get("also", []))
+        lock = files("stackproof.envs").joinpath("locks", f"{tool}-{MINOR}.txt")
+        return environment_with(tool, "--require-hashes", "--requirement", str(lock))
 
     return made
 
@@ -46,4 +46,4 @@ def tool_python(environment_with: Callable[..., Path]) -> Callable[[str], Path]:
 def _uv(*arguments: str) -> None:
     done = subprocess.run([find_uv_bin(), "--quiet", *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        pytest.skip(f"the tool's environment can't be made: {done.stderr.strip()[-300:]}")
+        pytest.skip(f"the environment can't be made: {done.stderr.strip()[-300:]}")

@@ -1,0 +1,182 @@
+"""The content of a file or folder: its digest, and a durable copy. For adapters in an environment of their own."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackproof.errors import NotFound, RefusedInput, StorageFailed, StorageFull
+
+CHUNK_BYTES = 4 << 20
+FILES_AT_ONCE = 8
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """`files`: name ("" for a single file), "sha256:..." and size, sorted by name. `inodes` of a copy that was made."""
+
+    is_file: bool
+    files: tuple[tuple[str, str, int], ...]
+    empty_folders: tuple[str, ...]
+    inodes: frozenset[int]
+
+    @property
+    def digest(self) -> str:
+        """The one that Stackproof's embedded versioning gives to the same content."""
+        told = {"empty_folders": self.empty_folders, "files": self.files, "is_file": self.is_file}
+        text = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def size(self) -> int:
+        """Bytes in all files."""
+        return sum(size for _, _, size in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What there is to read: where each file lies by its name, and the names of folders without entries."""
+
+    is_file: bool
+    files: Mapping[str, Path]
+    empty_folders: tuple[str, ...] = ()
+
+    def read(self, target: Path | None = None) -> Content:
+        """Read every file; with a `target`, which must not exist, copy it there durably as well.
+
+        Raises `FileNotFoundError` for a file that has gone.
+        """
+        if target is not None and not self.is_file:
+            folders = (*self.empty_folders, *(name.rpartition("/")[0] for name in self.files))
+            for folder in sorted({target / folder for folder in folders} | {target}):
+                folder.mkdir(parents=True, exist_ok=True)
+        names = sorted(self.files)
+        with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
+            done = list(pool.map(lambda name: _read(self.files[name], _below(target, name)), names))
+        if target is not None:
+            sync([target.parent, *(Path(folder) for folder, _, _ in os.walk(target))])
+        files = tuple((name, digest, size) for name, (digest, size, _) in zip(names, done, strict=True))
+        return Content(self.is_file, files, self.empty_folders, frozenset(inode for _, _, inode in done))
+
+
+def listing(path: Path) -> Listing:
+    """A file, or a folder with all below it. Symbolic links are refused, not followed.
+
+    Raises `NotFound`, and `RefusedInput` for links, sockets and names that are not UTF-8.
+    """
+    if path.is_symlink():
+        raise _refused(path)
+    if path.is_file():
+        return Listing(True, {"": path})
+    if not path.is_dir():
+        raise NotFound("There is no such file or folder", got=path)
+    files: dict[str, Path] = {}
+    empty_folders: list[str] = []
+    waiting = [path]
+    while waiting:
+        folder = waiting.pop()
+        with os.scandir(folder) as scan:
+            entries = list(scan)
+        if not entries and folder != path:
+            empty_folders.append(_name(folder, path))
+        for entry in entries:
+            place = Path(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(place)
+            elif entry.is_file(follow_symlinks=False):
+                files[_name(place, path)] = place
+            else:
+                raise _refused(place)
+    return Listing(False, files, tuple(sorted(empty_folders)))
+
+
+def md5_of(path: Path) -> str:
+    """Hex digits. Raises `FileNotFoundError`."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def sync(paths: Iterable[Path]) -> None:
+    """Make files, and the names in folders, durable."""
+    with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
+        list(pool.map(_sync, paths))
+
+
+def clear(path: Path) -> None:
+    """Remove a file or a folder with all below it; none is no error."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def writes(path: Path) -> Iterator[None]:
+    """Map what the file system raises inside a block that writes `path`."""
+    try:
+        yield
+    except OSError as error:
+        detail = f"{error.filename or path}: {error.strerror or error}"
+        if error.errno in _FULL:
+            raise StorageFull(f"There is no room left to write {path}", got=detail, next_command="df -h") from error
+        if isinstance(error, NotADirectoryError | FileExistsError | PermissionError):
+            raise RefusedInput(
+                f"{path} cannot be written", got=detail, allowed="a place that may be written to"
+            ) from error
+        raise StorageFailed(f"Writing {path} failed", got=detail, next_command="dmesg | tail") from error
+
+
+def _read(source: Path, target: Path | None) -> tuple[str, int, int]:
+    """Digest, size, and the inode of the copy (0 without one)."""
+    hasher, size, inode = hashlib.sha256(), 0, 0
+    with source.open("rb") as file:
+        if target is None:
+            while chunk := file.read(CHUNK_BYTES):
+                hasher.update(chunk)
+                size += len(chunk)
+        else:
+            with target.open("xb") as copy:
+                while chunk := file.read(CHUNK_BYTES):
+                    hasher.update(chunk)
+                    copy.write(chunk)
+                    size += len(chunk)
+                copy.flush()
+                os.fsync(copy.fileno())
+                inode = os.fstat(copy.fileno()).st_ino
+    return f"sha256:{hasher.hexdigest()}", size, inode
+
+
+def _below(target: Path | None, name: str) -> Path | None:
+    return target / name if target is not None and name else target
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _name(path: Path, root: Path) -> str:
+    name = path.relative_to(root).as_posix()
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise RefusedInput("A file name is not UTF-8", got=ascii(name), allowed="names in UTF-8") from None
+    return name
+
+
+def _refused(path: Path) -> RefusedInput:
+    return RefusedInput(
+        "Only plain files and folders can be kept",
+        got=path,
+        allowed="files and folders; replace a symbolic link by what it points to",
+    )
