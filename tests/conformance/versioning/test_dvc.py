@@ -233,6 +233,26 @@ def test_what_no_version_uses_is_freed_everywhere(dvc: Dvc, home: Path, tree: Pa
     assert [len(stored(home, remote=remote)) for remote in (False, True)] == [0, 0]
 
 
+def test_a_new_version_takes_over_what_stayed_equal_and_every_change_of_shape(
+    dvc: Dvc, home: Path, tree: Path, tmp_path: Path
+) -> None:
+    snapshots = dvc.open(home)
+    snapshots.snapshot("flights", tree)
+    kept = (home / "repository" / "data" / "flights" / "empty").stat().st_ino
+    changed = write_tree(
+        tmp_path / "changed",
+        {"a.csv/now a folder": b"1", "deep/er": b"now a file", "empty": b"", "new/x": b"2"},
+    )
+    (changed / "hollow").mkdir()
+    version = snapshots.snapshot("flights", changed)
+    embedded = EmbeddedSnapshots(Setting(tmp_path / "embedded"))
+    assert version.digest == embedded.snapshot("flights", changed).digest
+    embedded.close()
+    assert read_tree(snapshots.restore("flights", version.digest, tmp_path / "restored")) == read_tree(changed)
+    assert (home / "repository" / "data" / "flights" / "empty").stat().st_ino == kept
+    assert "up to date" in dvc.shell(home / "repository", "dvc", "status")
+
+
 # Many writers, and faults
 
 

@@ -97,6 +97,35 @@ def listing(path: Path) -> Listing:
     return Listing(False, files, tuple(sorted(empty_folders)))
 
 
+def bring(source: Listing, wanted: Content, target: Path) -> Content:
+    """Make `target` a durable copy of `source`, which was read as `wanted`; files that are equal there already stay.
+
+    `inodes` of the result are those of the files that were copied.
+    """
+    here = _content_of(target)
+    if here is None or here.is_file or source.is_file:
+        clear(target)
+        return source.read(target)
+    same = set(here.files) & set(wanted.files)
+    for name, _, _ in set(here.files) - same:
+        (target / name).unlink()
+    for folder, _, _ in os.walk(target, topdown=False):
+        if folder != str(target) and not os.listdir(folder):
+            Path(folder).rmdir()
+    kept = {name for name, _, _ in same}
+    changed = {name: path for name, path in source.files.items() if name not in kept}
+    copied = Listing(False, changed, source.empty_folders).read(target)
+    return Content(False, tuple(sorted({*same, *copied.files})), source.empty_folders, copied.inodes)
+
+
+def _content_of(path: Path) -> Content | None:
+    """None for what is not there, or is not made of plain files and folders."""
+    try:
+        return listing(path).read()
+    except (NotFound, RefusedInput):
+        return None
+
+
 def md5_of(path: Path) -> str:
     """Hex digits. Raises `FileNotFoundError`."""
     with path.open("rb") as file:

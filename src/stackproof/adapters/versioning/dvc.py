@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 from uuid import uuid4
 
-from stackproof.adapters.versioning.content import Content, Listing, clear, listing, md5_of, sync, writes
+from stackproof.adapters.versioning.content import Content, Listing, bring, clear, listing, md5_of, sync, writes
 from stackproof.adapters.versioning.dvc_repository import DvcRepository, Storage, foreign
 from stackproof.errors import Conflict, Corrupted, NotFound, RefusedInput, StackproofError, did_you_mean
 from stackproof.roles.adapter import Health, Option, Setting
@@ -109,13 +109,15 @@ class DvcSnapshots:
 
     def snapshot(self, name: str, path: Path) -> DatasetVersion:
         _check_name(name)
-        digest = listing(path).read().digest
+        wanted = listing(path).read()
         with self._repository.writing() as dvc:
-            known = self._named(name, digest.removeprefix("sha256:"))
+            known = self._named(name, wanted.digest.removeprefix("sha256:"))
             if known and self._is_sound(known[0]):
                 self._make_current(dvc, known[0])
                 return known[0].version
-            return self._keep(dvc, name, path).version
+            if known:
+                clear(self._place(name))  # damaged: every file is written anew
+            return self._keep(dvc, name, path, wanted).version
 
     def versions(self, name: str | None = None) -> list[DatasetVersion]:
         if name is not None:
@@ -195,12 +197,12 @@ class DvcSnapshots:
 
     # Keeping
 
-    def _keep(self, dvc: Any, name: str, source: Path) -> _Kept:
+    def _keep(self, dvc: Any, name: str, source: Path, wanted: Content) -> _Kept:
         """As a user would: put the data in the working tree, `dvc add`, `dvc push`, commit; then tag the commit."""
         repository = self._repository
         try:
             with foreign(f"DVC could not keep a version of {name!r}"):
-                kept, content, stage = self._add(dvc, name, source)
+                kept, content, stage = self._add(dvc, name, source, wanted)
                 stage.desc = f"{kept.version.id}, kept by Stackproof"
                 stage.meta = {
                     "sha256": kept.version.digest.removeprefix("sha256:"),
@@ -216,14 +218,13 @@ class DvcSnapshots:
             repository.git("tag", "--annotate", "--cleanup=verbatim", "--file=-", kept.tag, given=_message(kept))
         return kept
 
-    def _add(self, dvc: Any, name: str, source: Path) -> tuple[_Kept, Content, Any]:
+    def _add(self, dvc: Any, name: str, source: Path, wanted: Content) -> tuple[_Kept, Content, Any]:
         """Raises `RefusedInput` for files that DVC leaves out, `Corrupted` when its cache has not what was written."""
         target = self._place(name)
         for _ in range(2):
             with writes(target):
-                clear(target)
                 target.parent.mkdir(exist_ok=True)
-                content = listing(source).read(target)
+                content = bring(listing(source), wanted, target)
             (stage,) = dvc.add([str(target)])
             found = self._named(name, content.digest.removeprefix("sha256:"))
             kept = found[0] if found else self._new(name, content, stage.outs[0].hash_info.value)
