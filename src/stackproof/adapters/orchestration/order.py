@@ -1,0 +1,32 @@
+"""The order in which tasks may run. For adapters in an environment of their own."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from graphlib import CycleError, TopologicalSorter
+
+from stackproof.errors import RefusedInput, did_you_mean
+from stackproof.roles.orchestration import Task
+
+
+def in_order(name: str, tasks: Sequence[Task]) -> list[Task]:
+    """Each after those that it names. Raises `RefusedInput` with every fault found in the pipeline `name`."""
+    faults = list(_faults(tasks))
+    named = {task.name: task for task in tasks}
+    try:
+        order = [] if faults else list(TopologicalSorter({task.name: task.after for task in tasks}).static_order())
+    except CycleError as cycle:
+        faults.append("the tasks wait for each other: " + " -> ".join(cycle.args[1]))
+    if faults:
+        raise RefusedInput(f"The pipeline {name!r} cannot be run", faults=faults)
+    return [named[task] for task in order]
+
+
+def _faults(tasks: Sequence[Task]) -> Iterator[str]:
+    counts = Counter(task.name for task in tasks)
+    yield from (f"{count} tasks are named {name!r}" for name, count in counts.items() if count > 1)
+    for task in tasks:
+        for before in task.after:
+            if before not in counts:
+                yield f"{task.name!r} comes after {before!r}, which is no task{did_you_mean(before, counts)}"
+        if task.retries < 0:
+            yield f"{task.name!r} has {task.retries} retries; 0 or more are allowed"
