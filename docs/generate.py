@@ -4,6 +4,7 @@ python docs/generate.py          writes them
 python docs/generate.py --check  says which are stale, exit code 1 when one is
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import click
 
 from stackproof.adapters import registry
 from stackproof.cli.main import COMMANDS, cli
+from stackproof.envs.locking import Locks
 from stackproof.facts import coverage
 from stackproof.facts.loader import SHIPPED, load_facts
 from stackproof.roles import ROLES
@@ -39,8 +41,20 @@ def adapters() -> str:
                 options = ", ".join(f"`{name}`" for name in loaded.options) or "–"
                 capabilities = ", ".join(sorted(loaded.capabilities))
                 install = f"`stackproof[{entry.extra}]`" if entry.extra else "`stackproof`"
+                if entry.tool in Locks().recipes:
+                    install = f"`stackproof apply`: {_locked(entry.tool)}"
                 lines.append(f"| {role} | {entry.tool} | {capabilities} | {options} | {install} |\n")
     return "".join(lines)
+
+
+def _locked(tool: str) -> str:
+    """The version that its locks hold, and the Pythons; the day on which its suite last passed on one."""
+    locks = Locks(system="x86_64 Linux")
+    found = [locks.find(tool, python) for python in locks.pythons(tool)]
+    name = re.split(r"[<>=\[]", locks.recipe(tool).requirements[0])[0]
+    versions = " or ".join(sorted({lock.pins[name] for lock in found}))
+    tested = [f"{lock.tested} on {lock.python}" for lock in found if lock.tested]
+    return f"{versions}; suite passed {', '.join(tested)}" if tested else versions
 
 
 def sources() -> str:

@@ -12,7 +12,9 @@ ENTRY_POINTS = "stackproof.adapters"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`path` is "module:Class", imported only when used. `extra`: what to install for it, "" for nothing."""
+    """`path` is "module:Class", imported only when used. `extra`: what to install for it beside Stackproof, "" for
+    nothing and for a tool that lives in an environment of its own, whose lock names what it needs.
+    """
 
     role: str
     tool: str
@@ -32,6 +34,13 @@ ADAPTERS = (
     Entry("validation", "embedded", "stackproof.adapters.validation.embedded:PanderaValidator"),
     Entry("versioning", "embedded", "stackproof.adapters.versioning.embedded:EmbeddedSnapshots", ""),
     Entry("automl", "embedded", "stackproof.adapters.automl.embedded:SklearnSearch"),
+    Entry("tracking", "mlflow", "stackproof.adapters.tracking.mlflow:MlflowTracking", ""),
+    Entry("tracking", "tensorboard", "stackproof.adapters.tracking.tensorboard:TensorBoardTracking", ""),
+    Entry("tracking", "wandb", "stackproof.adapters.tracking.wandb:WandbTracking", ""),
+    Entry("orchestration", "prefect", "stackproof.adapters.orchestration.prefect:PrefectRunner", ""),
+    Entry("monitoring", "evidently", "stackproof.adapters.monitoring.evidently:EvidentlyMonitoring", ""),
+    Entry("validation", "great-expectations", "stackproof.adapters.validation.great_expectations:GreatExpectations", ""),
+    Entry("versioning", "dvc", "stackproof.adapters.versioning.dvc:DvcSnapshots", ""),
 )
 
 

@@ -40,16 +40,22 @@ def plan(stack_file: Path | None, project_path: Path, format_: str) -> None:
 @project_option
 @format_option
 def apply(stack_file: Path | None, project_path: Path, format_: str) -> None:
-    """Apply stack.toml: check each role and record it.
+    """Apply stack.toml: make its tools' environments, check each role and record it.
+
+    Each external tool gets an environment of its own, from a tested lock. STACK_FILE, when given, becomes the
+    project's stack.toml once all of its tools work.
 
     \b
-    Example: stackproof apply
+    Example: stackproof apply decided/stack.toml
     """
+    from stackproof.cli.envs import open_environments
     from stackproof.stack.file import read_stack
     from stackproof.usecases import plan as use
 
-    with open_project(project_path, declarations=False) as workspace:
-        changes = use.apply(workspace, read_stack(stack_file) if stack_file else workspace.stack)
+    with open_project(project_path, declarations=False) as workspace, open_environments() as environments:
+        changes = use.apply(workspace, read_stack(stack_file) if stack_file else workspace.stack, environments)
+        if stack_file:
+            use.take_over(workspace, stack_file)
     _show(changes, format_, "Applied")
 
 
@@ -57,8 +63,8 @@ def _show(changes: "list[Change]", format_: str, title: str) -> None:
     if format_ == "json":
         show_json(changes)
         return
-    rows = [[c.action, c.role, c.before, c.tool, c.runs, c.because] for c in changes]
-    table(title, ["", "role", "before", "tool", "filled by", "because"], rows)
+    rows = [[c.action, c.role, c.before, c.tool, c.runs, ", ".join(c.installs), c.because] for c in changes]
+    table(title, ["", "role", "before", "tool", "filled by", "installs", "because"], rows)
 
 
 @click.command()
@@ -81,8 +87,10 @@ def check(ctx: click.Context, project_path: Path, format_: str) -> None:
         show_json(found)
     else:
         rows = [
-            ["✓" if c.ok else "✗", c.role, c.tool, c.runs, c.version, ", ".join(c.capabilities), c.detail]
+            ["✓" if c.ok else "✗", c.role, c.tool, c.runs, c.installed, c.version, ", ".join(c.capabilities),
+             ", ".join(f"{name} by {tool}" for name, tool in c.fills_in.items()), c.detail]
             for c in found
-        ]
-        table("Roles", ["", "role", "tool", "filled by", "version", "capabilities", ""], rows)
+        ]  # fmt: skip
+        heads = ["", "role", "tool", "filled by", "installed", "version", "capabilities", "filled in", ""]
+        table("Roles", heads, rows)
     ctx.exit(0 if all(c.ok for c in found) else EXIT_NO)

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from stackproof.envs.locking import Locks
 from stackproof.errors import NotFound, RefusedInput
 from stackproof.facts.shape import faults
 from stackproof.roles import ROLES
@@ -28,6 +29,8 @@ def schema() -> dict[str, Any]:
 
 def read_stack(path: Path) -> Stack:
     """Read and check a stack.toml. A role that it leaves out is filled by `embedded`.
+
+    A tool for which there is a lock lives in an environment of its own unless the file says "shared".
 
     `${VARIABLE}` in options stays as written, so that no secret is ever recorded; `with_secrets`
     fills it in. Raises `NotFound`, or `RefusedInput` with every fault of the file.
@@ -60,7 +63,7 @@ def _stack(document: dict[str, Any]) -> Stack:
 def _choice(table: dict[str, Any]) -> RoleChoice:
     return RoleChoice(
         tool=table["tool"],
-        environment=table.get("environment", "shared"),
+        environment=table.get("environment") or ("own" if table["tool"] in Locks().recipes else "shared"),
         options=table.get("options", {}),
         beside=tuple(table.get("beside", ())),
         deferred=table.get("deferred", ""),

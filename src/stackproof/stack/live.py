@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from stackproof.adapters import registry
-from stackproof.errors import NotFound, RefusedInput, UnknownName
+from stackproof.envs.bridge.bridging import bridged
+from stackproof.errors import Conflict, NotFound, RefusedInput, Unavailable, UnknownName
 from stackproof.roles import ROLES
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.stack import Stack
 from stackproof.stack.file import with_secrets
+from stackproof.stack.tool_environments import ToolEnvironments, lives_apart
 
 EMBEDDED = "embedded"
 _KINDS: Mapping[str, tuple[type, ...]] = {
@@ -23,12 +25,16 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """What fills a role. `tool` is what stack.toml names, `by` what runs; `because` says why they differ."""
+    """What fills a role. `tool` is what stack.toml names, `by` what runs; `because` says why they differ.
+
+    `beside`: the further tools that fill it together with `by`, in their order: those that have an adapter.
+    """
 
     role: str
     tool: str
     by: str
     because: str
+    beside: tuple[str, ...] = ()
 
 
 def fillings(stack: Stack) -> list[Filling]:
@@ -40,33 +46,56 @@ def _filling(role: str, stack: Stack) -> Filling:
     choice = stack.roles[role]
     if choice.deferred:
         return Filling(role, choice.tool, EMBEDDED, choice.deferred)
-    try:
-        registry.find(role, choice.tool)
-    except UnknownName:
+    if not _has_adapter(role, choice.tool):
         because = f"this version of Stackproof has no adapter for {choice.tool} yet"
         return Filling(role, choice.tool, EMBEDDED, because)
-    return Filling(role, choice.tool, choice.tool, "")
+    beside = tuple(tool for tool in choice.beside if _has_adapter(role, tool))
+    lacking = [tool for tool in choice.beside if tool not in beside]
+    because = f"without {' and '.join(lacking)}, which has no adapter" if lacking else ""
+    return Filling(role, choice.tool, choice.tool, because, beside)
+
+
+def _has_adapter(role: str, tool: str) -> bool:
+    try:
+        registry.find(role, tool)
+    except UnknownName:
+        return False
+    return True
 
 
 class LiveStack:
-    """Opens each adapter when it is first asked for, and closes them all."""
+    """Opens each adapter when it is first asked for, and closes them all.
 
-    def __init__(self, stack: Stack, home: Path) -> None:
+    `environments`: where the tools live that have an environment of their own.
+    """
+
+    def __init__(self, stack: Stack, home: Path, environments: ToolEnvironments) -> None:
         self.stack = stack
         self._home = home
-        self._by = {filling.role: filling.by for filling in fillings(stack)}
+        self._environments = environments
+        self._filled = {filling.role: filling for filling in fillings(stack)}
         self._open: dict[tuple[str, str], Any] = {}
 
     def adapter(self, role: str, capability: str) -> Any:
-        """The role's adapter if it has the capability, else the embedded one."""
-        chosen = self._adapter(role, self._by[role])
-        return chosen if capability in chosen.capabilities else self._adapter(role, EMBEDDED)
+        """The adapter of the first of the role's tools that has the capability, else the embedded one."""
+        return self._adapter(role, self.tool(role, capability))
 
-    def health(self, role: str) -> Health:
-        """The health of what fills the role; a tool that cannot be loaded is not healthy."""
+    def tool(self, role: str, capability: str) -> str:
+        """Which of the role's tools does this. Nothing is started."""
+        filling = self._filled[role]
+        for tool in (filling.by, *filling.beside):
+            if capability in registry.load(registry.find(role, tool)).capabilities:
+                return tool
+        return EMBEDDED
+
+    def health(self, role: str, tool: str | None = None) -> Health:
+        """The health of a tool of the role, of the one that fills it if none is named.
+
+        A tool that cannot be loaded, reached or started is not healthy. Never raises for it.
+        """
         try:
-            health: Health = self._adapter(role, self._by[role]).health()
-        except (NotFound, RefusedInput) as problem:
+            health: Health = self._adapter(role, tool or self._filled[role].by).health()
+        except (NotFound, RefusedInput, Unavailable, Conflict) as problem:
             return Health(ok=False, version="", detail=str(problem))
         return health
 
@@ -77,13 +106,27 @@ class LiveStack:
 
     def _adapter(self, role: str, tool: str) -> Any:
         if (role, tool) not in self._open:
-            adapter_class = registry.load(registry.find(role, tool))
-            given = self.stack.roles[role].options if self.stack.roles[role].tool == tool else {}
-            options = checked_options(role, tool, with_secrets(given), adapter_class.options)
-            home = self._home if tool == EMBEDDED else self._home / "tools" / f"{role}-{tool}"
-            home.mkdir(parents=True, exist_ok=True)
-            self._open[role, tool] = adapter_class(Setting(home=home, options=options))  # type: ignore[call-arg]  # the protocol fixes no constructor
+            self._open[role, tool] = self._made(role, tool)
         return self._open[role, tool]
+
+    def _made(self, role: str, tool: str) -> Any:
+        entry, choice = registry.find(role, tool), self.stack.roles[role]
+        adapter_class = registry.load(entry)
+        given = choice.options if choice.tool == tool else {}
+        options = checked_options(role, tool, with_secrets(given), adapter_class.options)
+        setting = Setting(home=tool_home(self._home, role, tool), options=options)
+        setting.home.mkdir(parents=True, exist_ok=True)
+        if not lives_apart(choice, tool):
+            return adapter_class(setting)  # type: ignore[call-arg]  # the protocol fixes no constructor
+        log = self._home / "logs" / "tools" / f"{role}-{tool}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        python = self._environments.python(tool)
+        return bridged(role, tool, adapter=entry.path, python=python, setting=setting, log=log)
+
+
+def tool_home(home: Path, role: str, tool: str) -> Path:
+    """Where an adapter keeps what is its own, below the project's home."""
+    return home if tool == EMBEDDED else home / "tools" / f"{role}-{tool}"
 
 
 def checked_options(role: str, tool: str, given: Mapping[str, Any], allowed: Mapping[str, Option]) -> dict[str, Any]:

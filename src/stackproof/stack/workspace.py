@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from stackproof.envs.capture import Environment, capture_environment
+from stackproof.envs.environments import Environments
 from stackproof.errors import Conflict
 from stackproof.ledger import Entity, Ledger
 from stackproof.roles.stack import Stack
@@ -20,6 +21,7 @@ from stackproof.stack.file import default_stack, read_stack
 from stackproof.stack.live import LiveStack
 from stackproof.stack.progress import Progress, silent
 from stackproof.stack.project import HOME, STACK_FILE, Project, load_project, project_file
+from stackproof.stack.tool_environments import ToolEnvironments
 from stackproof.store import Store
 from stackproof.store.files import make_folders
 
@@ -34,6 +36,7 @@ class Workspace:
     home: Path
     stack: Stack
     live: LiveStack
+    environments: ToolEnvironments
     store: Store
     ledger: Ledger
     clock: Callable[[], datetime]
@@ -118,16 +121,22 @@ def open_workspace(
     progress: Progress = silent,
     clock: Callable[[], datetime] = utc_now,
     pins: Mapping[str, DatasetVersion] | None = None,
+    tools: Environments | None = None,
 ) -> Iterator[Workspace]:
-    """Open the project's stack and ledger, and close them at the end."""
+    """Open the project's stack and ledger, and close them at the end.
+
+    `tools`: the environments of external tools; the user's when left out.
+    """
     home = (home or home_of(project)).resolve()
     make_folders(home)
     stack = stack_of(project)
     with ExitStack() as opened:
         store = Store.open(home)
         opened.callback(store.close)
-        live = LiveStack(stack, home)
+        environments = ToolEnvironments(project.folder, tools)
+        opened.callback(environments.close)
+        live = LiveStack(stack, home, environments)
         opened.callback(live.close)
         scratch = Path(opened.enter_context(TemporaryDirectory(prefix="stackproof-")))
         ledger = Ledger(store, clock=clock)
-        yield Workspace(project, home, stack, live, store, ledger, clock, progress, pins or {}, scratch)
+        yield Workspace(project, home, stack, live, environments, store, ledger, clock, progress, pins or {}, scratch)
