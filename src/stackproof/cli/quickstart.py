@@ -15,26 +15,32 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
+@click.option("--stack", help="The stack to run on: standard, third, or a stack.toml.")
 @format_option
 @click.pass_context
-def quickstart(ctx: click.Context, folder: Path, format_: str) -> None:
+def quickstart(ctx: click.Context, folder: Path, stack: str | None, format_: str) -> None:
     """From answers to a running, proven stack, on real flights.
 
-    FOLDER is the current one when left out; it must be empty, or hold an earlier quickstart.
+    FOLDER is the current one when left out; it must be empty, or hold an earlier quickstart. Without --stack it runs on
+    the stack.toml that the folder holds, at first the embedded one. The tools of another stack are installed, each in
+    an environment of its own.
     Exit code 1 when one of the three answers is no.
 
     \b
     Example: stackproof quickstart my-flights
     """
+    from stackproof.cli.envs import open_environments
     from stackproof.usecases import quickstart as use
 
     def heard(step: "StepDone") -> None:
         if format_ == "text":
             _show_step(step)
 
-    with progress_bars() as progress:
+    with progress_bars() as progress, open_environments() as environments:
         story = use.quickstart(
             folder,
+            stack=stack,
+            environments=environments,
             on_step=heard,
             on_decision=_show_decision if format_ == "text" else None,
             progress=progress,
@@ -55,8 +61,10 @@ def _show_decision(story: "Story") -> None:
     ]
     table("The decision", ["role", "verdict", "tool", "main reason"], rows)
     differing = [item for item in story.differences if item[1] != item[2]]
+    tools = sorted({item[2] for item in story.differences if item[2] != "embedded"})
+    filled = f"with {', '.join(tools)}" if tools else "where every role is embedded (nothing else to install)"
     click.echo(
-        "The quickstart goes on with stack.toml, where every role is embedded (nothing else to install)."
+        f"The quickstart goes on with stack.toml, {filled}."
         f" It differs from decision/stack.toml in {len(differing)} roles: "
         + ", ".join(f"{role} ({tool})" for role, tool, _, _ in differing)
     )

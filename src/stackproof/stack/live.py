@@ -88,6 +88,10 @@ class LiveStack:
                 return tool
         return EMBEDDED
 
+    def shares_store(self, role: str, capability: str) -> bool:
+        """Whether what does this writes to the project's own store, so that it can be one write with the ledger."""
+        return self.tool(role, capability) == EMBEDDED
+
     def health(self, role: str, tool: str | None = None) -> Health:
         """The health of a tool of the role, of the one that fills it if none is named.
 

@@ -3,25 +3,24 @@
 import json
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from hashlib import sha256
 from typing import Any
 
-from stackproof.errors import StackproofError, StepFailed
+from stackproof.errors import StackproofError, StepFailed, Unavailable
 from stackproof.ledger import Entity, Link, Relation
 from stackproof.roles.features import FeatureView
 from stackproof.roles.orchestration import Task, TaskResult, TaskStatus
 from stackproof.roles.tracking import ModelVersion, RunStatus
 from stackproof.stack.data import Brought, Datasets
 from stackproof.stack.definitions import FEATURES, RUN, Pipeline, Step
-from stackproof.stack.processes import is_gone, this_process
 from stackproof.stack.run import Features, Run, replay
 from stackproof.stack.steps import StepRecord, find_step, keep_step, read_kept, step_key
+from stackproof.stack.tracked import end_run, settle, start_run
 from stackproof.stack.workspace import Workspace
 from stackproof.store import new_id
-
-PROCESS_TAG = "stackproof.process"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def run_pipeline(
     was killed before is marked so, and what it finished is not done again. Raises `UnknownName` for
     a parameter that no step has, `StepFailed` with the error of the user's code as its cause.
     """
-    close_killed_runs(workspace)
+    settle(workspace)
     params = pipeline.parameters(given or {})
     datasets = Datasets(workspace)
     brought = {name: datasets.bring_in(name) for name in pipeline.datasets()}
@@ -88,19 +87,13 @@ def run_pipeline(
     if failed is not None:
         _end(execution, RunStatus.FAILED)
         raise _failure(failed)
-    models = _end(execution, RunStatus.FINISHED)
+    try:
+        models = _end(execution, RunStatus.FINISHED)
+    except Unavailable:
+        _end(execution, RunStatus.FAILED)
+        raise
     outcomes = tuple(execution.outcomes[step.name] for step in pipeline.steps)
     return PipelineRun(run_id, params, brought, outcomes, models)
-
-
-def close_killed_runs(workspace: Workspace) -> None:
-    """Mark runs as killed whose process is gone without having ended them."""
-    tracking = workspace.live.adapter("tracking", "write-runs")
-    for run in workspace.live.adapter("tracking", "read-runs").search_runs(workspace.project.name, limit=20):
-        process = run.tags.get(PROCESS_TAG)
-        if run.status is RunStatus.RUNNING and process is not None and is_gone(process):
-            tracking.end_run(run.id, RunStatus.KILLED)
-            workspace.ledger.record(Entity(run.id, "run", run.started_at, {"status": "killed"}))
 
 
 def feature_set_entity(workspace: Workspace, view: FeatureView) -> Entity:
@@ -128,16 +121,9 @@ def _start(execution: _Execution, pipeline: Pipeline) -> None:
         "datasets": {name: dataset.version.digest for name, dataset in execution.datasets.items()},
         "steps": [step.name for step in pipeline.steps],
     })  # fmt: skip
-    tracking = workspace.live.adapter("tracking", "write-runs")
-    with workspace.store.database.transaction():
-        workspace.ledger.record(*views, run, *(Link(run_id, Relation.USED, target) for target in used))
-        tracking.start_run(
-            workspace.project.name,
-            run_id=run_id,
-            name=pipeline.name,
-            tags={PROCESS_TAG: this_process()},
-        )
-        tracking.log_params(run_id, {name: _flat(value) for name, value in execution.params.items()})
+    links = [Link(run_id, Relation.USED, target) for target in used]
+    params = {name: _flat(value) for name, value in execution.params.items()}
+    start_run(workspace, run, *views, *links, name=pipeline.name, params=params)
 
 
 def _flat(value: Any) -> str | int | float | bool | None:
@@ -199,21 +185,18 @@ def _run_step(execution: _Execution, step: Step, key: str) -> StepRecord:
 def _end(execution: _Execution, status: RunStatus) -> tuple[ModelVersion, ...]:
     """End the run, and record what it made: its status, its steps, its tables and its models."""
     workspace, run_id = execution.workspace, execution.run_id
-    tracking = workspace.live.adapter("tracking", "write-runs")
-    tracking.flush()
+    with nullcontext() if status is RunStatus.FINISHED else suppress(Unavailable):
+        workspace.live.adapter("tracking", "write-runs").flush()
     models = _registered(execution) if status is RunStatus.FINISHED else ()
     steps = {name: record.id for name, record in execution.records.items()}
     outputs = {name: [outcome.kind, outcome.output] for name, outcome in execution.outcomes.items()}
-    ended: dict[str, Any] = {
-        "status": status.value, "ended_at": workspace.clock().isoformat(), "executed": steps, "outputs": outputs,
-    }  # fmt: skip
-    with workspace.store.database.transaction():
-        tracking.end_run(run_id, status)
-        workspace.ledger.record(
-            Entity(run_id, "run", workspace.clock(), ended),
-            *(Link(run_id, Relation.USED, step_id) for step_id in steps.values()),
-            *_model_records(models),
-        )  # fmt: skip
+    ended: dict[str, Any] = {"ended_at": workspace.clock().isoformat(), "executed": steps, "outputs": outputs}
+    end_run(
+        workspace, run_id, status,
+        Entity(run_id, "run", workspace.clock(), ended),
+        *(Link(run_id, Relation.USED, step_id) for step_id in steps.values()),
+        *_model_records(models),
+    )  # fmt: skip
     return models
 
 

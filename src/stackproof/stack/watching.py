@@ -110,8 +110,7 @@ class Watcher:
         alerts: list[Alert] = []
         predictions = self._workspace.ledger.predictions
         while rows := predictions.after(self.state.position, deployment_name=self._name, limit=BATCH):
-            with self._workspace.store.database.transaction():
-                found = self._observe([prediction for _, prediction in rows])
+            found = self._observe([prediction for _, prediction in rows])
             self._send(found)
             alerts += found
             self.state = WatchState(rows[-1][0], self.state.rows + len(rows), self.state.alerts + len(found))
@@ -120,11 +119,13 @@ class Watcher:
         return alerts
 
     def _observe(self, rows: list[LoggedPrediction]) -> list[Alert]:
+        """The monitor may be slow and far away: the store is not held while it looks."""
         self._ids.extend(row.id for row in rows)
         findings: list[Finding] = self._monitor.observe(self._name, feature_table(rows, self._columns))
         end = self._monitor.position(self._name)
         looks = groupby(findings, key=lambda finding: finding.last)
-        return [self._alert(list(found), end) for _, found in looks]
+        with self._workspace.store.database.transaction():
+            return [self._alert(list(found), end) for _, found in looks]
 
     def _alert(self, findings: list[Finding], end: int) -> Alert:
         findings.sort(key=lambda finding: finding.p_value)

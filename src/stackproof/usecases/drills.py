@@ -24,7 +24,7 @@ REPLAY_BATCH = 100
 LIMIT = 3000
 OVERVIEW = 4000
 UNIT_CHANGE = "unit change"
-WATCH_TIMEOUT_S = 120.0
+WATCH_STALLED_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +119,15 @@ def drift_over_all(workspace: Workspace, package: Path, ids: Sequence[str]) -> l
 
 
 def wait_until_watched(workspace: Workspace, deployment: str) -> None:
-    """Return once the watcher has looked at every prediction. Raises `Unavailable` when it does not."""
+    """Return once the watcher has looked at every prediction. Raises `Unavailable` when it stands still."""
     target = workspace.ledger.predictions.latest_position(deployment_name=deployment)
-    deadline = time.monotonic() + WATCH_TIMEOUT_S
-    while time.monotonic() < deadline:
-        looked = max((position_of(beat) for beat in live_beats(workspace, deployment, limit=1)), default=-1)
-        if looked >= target:
+    looked, since = -1, time.monotonic()
+    while time.monotonic() - since < WATCH_STALLED_S:
+        position = max((position_of(beat) for beat in live_beats(workspace, deployment, limit=1)), default=-1)
+        if position >= target:
             return
+        if position > looked:
+            looked, since = position, time.monotonic()
         time.sleep(0.05)
     raise Unavailable(
         f"The watcher of {deployment!r} has not looked at all predictions", got=f"position {looked} of {target}",

@@ -11,7 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stackproof.errors import Conflict, NotFound
+from stackproof.envs.environments import Environments
+from stackproof.errors import Conflict, NotFound, UnknownName
 from stackproof.facts import load_facts
 from stackproof.ledger import Entity
 from stackproof.roles import ROLES
@@ -19,13 +20,13 @@ from stackproof.roles.monitoring import Finding, Performance
 from stackproof.stack.data import Brought, Datasets, keep_version
 from stackproof.stack.deployments import current_deployment, deploy
 from stackproof.stack.file import read_stack
-from stackproof.stack.live import fillings
+from stackproof.stack.live import EMBEDDED, fillings
 from stackproof.stack.online import materialize_view, materialize_views
 from stackproof.stack.progress import Progress, silent
 from stackproof.stack.project import STACK_FILE, load_project
 from stackproof.stack.workspace import Workspace, open_workspace
 from stackproof.store import new_id
-from stackproof.store.files import make_folders
+from stackproof.store.files import make_folders, write_durably
 from stackproof.usecases import data as data_use
 from stackproof.usecases.decide import decide_stack, read_answers, write_decision
 from stackproof.usecases.drills import (
@@ -36,7 +37,7 @@ from stackproof.usecases.drills import (
     replay_in_order,
     unit_change,
 )
-from stackproof.usecases.plan import apply
+from stackproof.usecases.plan import apply, check
 from stackproof.usecases.processes import Child, start_child
 from stackproof.usecases.ready import Answer, ready
 from stackproof.usecases.report import write_report
@@ -90,11 +91,12 @@ class Story:
     report: Path | None = None
 
 
-def prepare(folder: Path) -> Path:
+def prepare(folder: Path, stack: str | None = None) -> Path:
     """Copy the flights example into `folder` and return it.
 
-    A folder that holds the example already is used again. Raises `Conflict` for one with other
-    files in it, `NotFound` when a package that the example needs is not installed.
+    A folder that holds the example already is used again. `stack`: the name of one of the example's stacks, or a
+    file, which becomes the folder's stack.toml. Raises `Conflict` for a folder with other files in it, `NotFound`
+    when a package that the example needs is not installed, `UnknownName` and `RefusedInput` for the stack.
     """
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
@@ -106,6 +108,7 @@ def prepare(folder: Path) -> Path:
     make_folders(folder.resolve())
     present = {path.name for path in folder.iterdir()}
     with example() as source:
+        chosen = stack_text(source, stack) if stack else None
         names = sorted(path.name for path in source.iterdir() if path.suffix in (".py", ".toml"))
         if present and not set(names) <= present:
             raise Conflict(
@@ -115,7 +118,19 @@ def prepare(folder: Path) -> Path:
         for name in names:
             if name not in present:
                 shutil.copyfile(source / name, folder / name)
+        if chosen is not None:
+            write_durably(folder.resolve() / STACK_FILE, chosen)
     return folder.resolve()
+
+
+def stack_text(source: Path, stack: str) -> bytes:
+    """The stack of that name beside the example, or in that file, checked."""
+    named = {path.stem: path for path in (source / "stacks").glob("*.toml")}
+    file = named.get(stack, Path(stack))
+    if not file.exists():
+        raise UnknownName("stack of the example, or file", stack, named)
+    read_stack(file)
+    return file.read_bytes()
 
 
 @contextmanager
@@ -138,25 +153,30 @@ def example() -> Iterator[Path]:
 def quickstart(
     folder: Path,
     *,
+    stack: str | None = None,
+    environments: Environments | None = None,
     on_step: Callable[[StepDone], None],
     on_decision: Callable[[Story], None] | None = None,
     progress: Progress = silent,
 ) -> Story:
     """Run the whole thread in `folder` and return what it found. Each step is heard as it ends.
 
+    `stack`: see `prepare`. `environments`: where tools are installed; the user's when left out.
     `on_decision` hears when the decision is made and compared with the stack that runs.
     Server and watcher are processes of their own and are stopped at the end, also on an error.
     """
-    folder = prepare(folder)
+    folder = prepare(folder, stack)
     story = Story(folder)
     teller = _Teller(story, on_step)
     with teller.step("Decide") as tell:
         _decide(story, tell)
     if on_decision is not None:
         on_decision(story)
-    with ExitStack() as stack:
-        workspace = stack.enter_context(open_workspace(load_project(folder), progress=progress))
-        _Thread(workspace, story, teller, stack).run()
+    with ExitStack() as opened:
+        workspace = opened.enter_context(open_workspace(load_project(folder), progress=progress, tools=environments))
+        with teller.step("Apply") as tell:
+            _apply(workspace, environments, tell)
+        _Thread(workspace, story, teller, opened).run()
     return story
 
 
@@ -196,6 +216,16 @@ def _decide(story: Story, tell: _Told) -> None:
     tell.line = f"{len(used)} roles use a tool, {len(decision.roles) - len(used)} can wait; written to decision/"
 
 
+def _apply(workspace: Workspace, environments: Environments | None, tell: _Told) -> None:
+    apply(workspace, workspace.stack, environments)
+    checked = check(workspace)
+    external = [one for one in checked if one.runs != EMBEDDED]
+    tell.line = f"every role works: {len(external)} filled by external tools, the others embedded"
+    if not external:
+        tell.line = "every role works, filled by what is built in"
+    tell.details = tuple(f"{one.role}: {one.runs} {one.version}" for one in external)
+
+
 class _Thread:
     """The steps after the decision, on one workspace."""
 
@@ -233,7 +263,6 @@ class _Thread:
 
     def _data(self, tell: _Told) -> None:
         self._record_decision()
-        apply(self._workspace, self._workspace.stack)
         self._story.data = data_use.bring_in(self._workspace)
         rows = sum(state.rows for state in self._story.data)
         faults = [

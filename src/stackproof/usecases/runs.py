@@ -7,7 +7,8 @@ from typing import Any
 from stackproof.errors import UnknownName
 from stackproof.ledger import Entity, Link
 from stackproof.roles.tracking import Run
-from stackproof.stack.pipeline import PipelineRun, close_killed_runs, run_pipeline
+from stackproof.stack.pipeline import PipelineRun, run_pipeline
+from stackproof.stack.tracked import settle
 from stackproof.stack.workspace import Workspace
 
 
@@ -24,7 +25,7 @@ def list_runs(
     workspace: Workspace, *, limit: int = 20, order_by: str | None = None, descending: bool = True
 ) -> list[Run]:
     """The project's runs, newest first or by a metric. Raises `UnknownName` for a metric that none of them has."""
-    close_killed_runs(workspace)
+    settle(workspace)
     reader = workspace.live.adapter("tracking", "read-runs")
     runs: list[Run] = reader.search_runs(
         workspace.project.name, order_by_metric=order_by, descending=descending, limit=limit
