@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 TIMEOUT_S = 30.0
+IDLE_S = 2.0
+"""A connection unused for longer is made anew: servers close idle ones after some seconds, without a word."""
 EVENT_TIME = "event_time"
 _DATATYPES = {"String": "BYTES", "Boolean": "BOOL", "Int64": "INT64", "Int32": "INT64", "Float64": "FP64"}
 
@@ -33,6 +36,7 @@ class Client:
         place = urlsplit(url)
         self._connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=TIMEOUT_S)
         self._path = f"/v2/models/{deployment}/infer"
+        self._answered = time.monotonic()
 
     def ask(self, rows: "pl.DataFrame", *, as_of: str | None = None) -> Answered:
         """Send the rows as one request; the column `as_of` gives each row's instant for its lookups.
@@ -40,6 +44,8 @@ class Client:
         Raises `RefusedInput` when the server refuses the request, `Unavailable` when it cannot answer.
         """
         body = json.dumps({"inputs": list(_tensors(rows, as_of))})
+        if time.monotonic() - self._answered > IDLE_S:
+            self._connection.close()
         try:
             self._connection.request("POST", self._path, body, {"Content-Type": "application/json"})
             response = self._connection.getresponse()
@@ -47,6 +53,7 @@ class Client:
         except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
             self._connection.close()
             raise Unavailable("The server did not answer", got=f"{type(error).__name__}: {error}") from error
+        self._answered = time.monotonic()
         if response.status != 200:
             kind = RefusedInput if response.status == 400 else Unavailable
             raise kind(f"The server answered {response.status}", got=answer.get("error"))
