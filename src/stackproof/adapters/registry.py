@@ -33,6 +33,8 @@ ADAPTERS = (
     Entry("monitoring", "embedded", "stackproof.adapters.monitoring.embedded:EmbeddedMonitoring"),
     Entry("validation", "embedded", "stackproof.adapters.validation.embedded:PanderaValidator"),
     Entry("versioning", "embedded", "stackproof.adapters.versioning.embedded:EmbeddedSnapshots", ""),
+    Entry("tuning", "optuna", "stackproof.adapters.tuning.embedded:OptunaTuner"),
+    Entry("validation", "pandera", "stackproof.adapters.validation.embedded:PanderaValidator"),
     Entry("automl", "embedded", "stackproof.adapters.automl.embedded:SklearnSearch"),
     Entry("tracking", "mlflow", "stackproof.adapters.tracking.mlflow:MlflowTracking", ""),
     Entry("tracking", "tensorboard", "stackproof.adapters.tracking.tensorboard:TensorBoardTracking", ""),

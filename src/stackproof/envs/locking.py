@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,12 @@ class Lock:
         if self.imported is not None:
             return f"installed and imported {self.imported}"
         return f"resolved {self.locked}, not tried yet"
+
+
+@cache
+def locked_tools() -> frozenset[str]:
+    """The tools that have an environment of their own."""
+    return frozenset(Locks().recipes)
 
 
 def this_system() -> str:

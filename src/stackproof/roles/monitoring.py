@@ -1,7 +1,7 @@
 """Monitoring: does production behave differently from the reference?
 
-Capabilities: "drift" (`DriftMonitor`), "performance" (`PerformanceMonitor`), "metrics"
-(`MetricsSink`), "alerts" (`AlertSink`).
+Capabilities: "drift" (`DriftMonitor`), "performance" (`PerformanceMonitor`), "estimate"
+(`PerformanceEstimator`), "metrics" (`MetricsSink`), "alerts" (`AlertSink`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -66,6 +66,23 @@ class Performance:
 
 
 @dataclass(frozen=True, slots=True)
+class Estimate:
+    """How good predictions probably are while their truth is not known yet. All over `rows` predictions.
+
+    `auc` and `accuracy` are what is expected of the area under the ROC curve and of the share of right answers when
+    0.5 and more says "true". `auc_error` and `accuracy_error` are the standard deviations that chance alone gives
+    them in as many rows of the reference: the truth is within three of them in 997 of 1000 cases, where the
+    assumption of `PerformanceEstimator` holds. `auc` is None when all predictions are certain of the same outcome.
+    """
+
+    rows: int
+    auc: float | None
+    auc_error: float
+    accuracy: float
+    accuracy_error: float
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """What is sent to the sinks and kept in the ledger. `findings`: the strongest evidence first."""
 
@@ -110,6 +127,24 @@ class PerformanceMonitor(Protocol):
         """Compare probabilities with what happened. `auc` is None with one class only.
 
         Raises `InvalidTable` when empty or of unequal lengths, `RefusedInput` for a value outside 0..1.
+        """
+        ...
+
+
+class PerformanceEstimator(Protocol):
+    """Capability "estimate": performance before the truth is known."""
+
+    def estimate(self, known: Sequence[float], labels: Sequence[bool], predictions: Sequence[float]) -> Estimate:
+        """How good `predictions` probably are, learnt from the probabilities `known` and what happened, `labels`.
+
+        Assumes that the same prediction means the same chance as it did in the reference. So it notices inputs that
+        moved to where the model is less sure, and not a world in which the same inputs lead to another outcome.
+        Probabilities that are too high or too low in the reference are put right first. The same input gives the
+        same estimate. The order of `predictions` does not matter, and a reference of some hundred rows is needed for
+        an estimate worth its name.
+
+        Raises `InvalidTable` when `known` and `labels` are of unequal lengths, when there are fewer than 20 known or
+        no predictions, and when all labels are the same; `RefusedInput` for a probability outside 0..1.
         """
         ...
 

@@ -52,9 +52,11 @@ class PipelineRunner(Protocol):
         tasks: Sequence[Task],
         *,
         on_result: Callable[[TaskResult], None] | None = None,
+        run_id: str = "",
     ) -> list[TaskResult]:
         """Run every task once all of its `after` succeeded; independent tasks may run side by side.
 
+        `run_id`: kept with the tool's own record of this run, as a tag, so that it is found again; "" for none.
         Returns one result per task, in the order given; `on_result` hears of each as it ends.
         A failed task stops only what depends on it. Ctrl-C stops the start of further tasks and is
         raised. Raises `RefusedInput`, before anything runs, for two tasks of one name, an unknown

@@ -9,6 +9,7 @@ from stackproof.errors import Conflict, NotFound, RefusedInput
 from stackproof.ledger import Entity, Link, Relation
 from stackproof.roles.serving import Deployment, Route
 from stackproof.roles.tracking import ModelVersion
+from stackproof.stack.attached import is_attached
 from stackproof.stack.workspace import Workspace
 
 
@@ -62,7 +63,10 @@ def latest_entity(workspace: Workspace, name: str) -> Entity | None:
 
 
 def current_deployment(workspace: Workspace, name: str) -> Deployment:
-    """The newest state of a deployment, its packages fetched and verified. Raises `NotFound`, `Corrupted`."""
+    """The newest state of a deployment, its packages fetched and verified.
+
+    Raises `NotFound`, `Corrupted`; `Conflict` for one that is attached.
+    """
     entity = latest_entity(workspace, name)
     if entity is None:
         names = sorted({str(e.attributes["name"]) for e in workspace.ledger.find("deployment", limit=1000)})
@@ -70,6 +74,8 @@ def current_deployment(workspace: Workspace, name: str) -> Deployment:
             f"There is no deployment named {name!r}", allowed=", ".join(names) or "none is deployed yet",
             next_command=f"stackproof deploy {name} 1=1.0",
         )  # fmt: skip
+    if is_attached(entity):
+        raise Conflict(f"{name!r} is attached: something else serves it", next_command=f"stackproof watch {name}")
     return _deployment(workspace, entity)
 
 

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from stackproof.envs.locking import Locks
+from stackproof.envs.locking import locked_tools
 from stackproof.errors import NotFound, RefusedInput
 from stackproof.facts.shape import faults
 from stackproof.roles import ROLES
@@ -63,7 +63,7 @@ def _stack(document: dict[str, Any]) -> Stack:
 def _choice(table: dict[str, Any]) -> RoleChoice:
     return RoleChoice(
         tool=table["tool"],
-        environment=table.get("environment") or ("own" if table["tool"] in Locks().recipes else "shared"),
+        environment=table.get("environment") or ("own" if table["tool"] in locked_tools() else "shared"),
         options=table.get("options", {}),
         beside=tuple(table.get("beside", ())),
         deferred=table.get("deferred", ""),

@@ -12,6 +12,7 @@ from stackproof.roles import ROLES
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.stack import Stack
 from stackproof.stack.file import with_secrets
+from stackproof.stack.servers.state import running_servers
 from stackproof.stack.tool_environments import ToolEnvironments, lives_apart
 
 EMBEDDED = "embedded"
@@ -88,6 +89,18 @@ class LiveStack:
                 return tool
         return EMBEDDED
 
+    def link(self, role: str, capability: str, identifier: str) -> str:
+        """Where the UI of the tool that does this shows what the ledger calls `identifier`; "" for nowhere."""
+        tool = self.tool(role, capability)
+        if "links" not in registry.load(registry.find(role, tool)).capabilities:
+            return ""
+        server = running_servers(self._home).get(tool)
+        try:
+            shown: str = self._adapter(role, tool).link(identifier, server.url if server else "")
+        except (Unavailable, NotFound):
+            return ""
+        return shown
+
     def shares_store(self, role: str, capability: str) -> bool:
         """Whether what does this writes to the project's own store, so that it can be one write with the ledger."""
         return self.tool(role, capability) == EMBEDDED
@@ -117,7 +130,9 @@ class LiveStack:
         entry, choice = registry.find(role, tool), self.stack.roles[role]
         adapter_class = registry.load(entry)
         given = choice.options if choice.tool == tool else {}
-        options = checked_options(role, tool, with_secrets(given), adapter_class.options)
+        server = running_servers(self._home).get(tool)
+        there = {**(server.options if server and server.healthy else {}), **with_secrets(given)}
+        options = checked_options(role, tool, there, adapter_class.options)
         setting = Setting(home=tool_home(self._home, role, tool), options=options)
         setting.home.mkdir(parents=True, exist_ok=True)
         if not lives_apart(choice, tool):

@@ -144,7 +144,7 @@ def _run_tasks(execution: _Execution, pipeline: Pipeline) -> list[TaskResult]:
         progress(f"{pipeline.name}: steps", done, len(tasks))
 
     runner = execution.workspace.live.adapter("orchestration", "run")
-    results: list[TaskResult] = runner.run(pipeline.name, tasks, on_result=heard)
+    results: list[TaskResult] = runner.run(pipeline.name, tasks, on_result=heard, run_id=execution.run_id)
     return results
 
 

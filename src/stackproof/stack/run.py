@@ -13,6 +13,7 @@ from stackproof.roles.features import FeatureView
 from stackproof.roles.tracking import Metric, ModelVersion
 from stackproof.roles.tuning import Direction, FinishedTrial, Space, Study, Trial
 from stackproof.stack.models import Model
+from stackproof.stack.tracked import registry_for
 from stackproof.stack.workspace import Workspace
 from stackproof.store.tables import to_frame
 
@@ -112,7 +113,7 @@ def replay(workspace: Workspace, run_id: str, entry: Mapping[str, Any]) -> Model
                 tracking.log_artifact(run_id, entry["name"], path)
         case "register":
             with _restored(workspace, entry["tree"]) as path:
-                registry = workspace.live.adapter("tracking", "registry")
+                registry = registry_for(workspace, run_id)
                 version: ModelVersion = registry.register_model(entry["name"], path, run_id=run_id)
                 if entry["alias"] is not None:
                     registry.set_alias(entry["name"], entry["alias"], version.version)

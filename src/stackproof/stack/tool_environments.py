@@ -4,14 +4,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from stackproof.envs.environments import Environments
-from stackproof.envs.locking import Lock, Locks
+from stackproof.envs.locking import Lock, locked_tools
 from stackproof.errors import NotFound
 from stackproof.roles.stack import RoleChoice
 
 
 def lives_apart(choice: RoleChoice, tool: str) -> bool:
     """Whether a tool of the choice runs in an environment of its own: so said, and there is a lock for it."""
-    return choice.environment == "own" and tool in Locks().recipes
+    return choice.environment == "own" and tool in locked_tools()
 
 
 class ToolEnvironments:

@@ -63,9 +63,31 @@ def end_run(workspace: Workspace, run_id: str, status: RunStatus, *records: Enti
             workspace.live.adapter("tracking", "write-runs").end_run(run_id, status)
             workspace.ledger.record(ended, *records)
         return
-    workspace.ledger.record(ended, *records)
+    other = _other_registry(workspace)
+    with workspace.store.database.transaction():
+        if other is not None:
+            with suppress(NotFound):
+                other.end_run(run_id, status)
+        workspace.ledger.record(ended, *records)
     with suppress(Unavailable):
         _carry(workspace, run_id, status)
+
+
+def registry_for(workspace: Workspace, run_id: str) -> Any:
+    """The registry, which knows the run then: one that is not the tool of the runs is told of it first."""
+    other = _other_registry(workspace)
+    if other is not None:
+        other.start_run(workspace.project.name, run_id=run_id)
+    return workspace.live.adapter("tracking", "registry")
+
+
+def _other_registry(workspace: Workspace) -> Any:
+    """The registry where it is another tool than that of the runs, and keeps runs of its own; else None."""
+    live = workspace.live
+    if live.tool("tracking", "registry") == live.tool("tracking", "write-runs"):
+        return None
+    registry = live.adapter("tracking", "registry")
+    return registry if "write-runs" in registry.capabilities else None
 
 
 def settle(workspace: Workspace) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -12,13 +12,14 @@ from stackproof.ledger import Entity, Link, Relation
 from stackproof.roles.monitoring import Alert, Finding, Policy
 from stackproof.roles.serving import LoggedPrediction, Signature
 from stackproof.roles.table import Table
+from stackproof.stack.attached import is_attached, missing_for_reference, reference_of
 from stackproof.stack.deployments import current_deployment, latest_entity
 from stackproof.stack.models import Model, column_kinds
 from stackproof.stack.workspace import Workspace
 from stackproof.store import new_id
 
 POLL_S = 0.2
-BATCH = 2000
+BATCH = 500
 HEARTBEAT_S = 15.0
 
 
@@ -58,7 +59,14 @@ class Watcher:
         self._beat = float("-inf")
         self._told = -1
         self._replay = False
+        self._after = 0
         self.state = WatchState(0, 0, 0)
+
+    @property
+    def waits_for(self) -> str:
+        """What an attached deployment lacks before it can be compared with anything; "" when it lacks nothing."""
+        deployment = None if self._reference else latest_entity(self._workspace, self._name)
+        return "" if deployment is None else missing_for_reference(self._workspace, deployment)
 
     def start(self, *, position: int | None = None) -> None:
         """Begin after the ledger position `position`; when None, where the last watcher of this deployment
@@ -69,13 +77,28 @@ class Watcher:
 
         Raises `NotFound` when the deployment or its model's reference does not exist.
         """
-        self._compare_with_main_model()
+        self._begin()
         self._send(unsent_alerts(self._workspace, self._name))
         self._replay = position is not None
-        self.state = WatchState(self._last_position() if position is None else position, 0, 0)
+        begun = self._last_position() if position is None else position
+        self.state = WatchState(max(begun, self._after), 0, 0)
 
     def _last_position(self) -> int:
         return max((position_of(beat) for beat in live_beats(self._workspace, self._name)), default=0)
+
+    def _begin(self) -> None:
+        """Take what the deployment is compared with; for an attached one that may not be there yet."""
+        deployment = latest_entity(self._workspace, self._name)
+        if deployment is None or not is_attached(deployment):
+            self._compare_with_main_model()
+            return
+        found = reference_of(self._workspace, deployment)
+        self._reference = "" if found is None else deployment.id
+        if found is not None:
+            self._monitor.start(self._name, found.table, found.kinds, self._policy)
+            self._columns, self._after = list(found.kinds), found.position
+            self._ids.clear()
+            self.state = replace(self.state, position=max(self.state.position, self._after))
 
     def _compare_with_main_model(self) -> None:
         """Take the reference of the model version with the largest weight."""
@@ -109,7 +132,12 @@ class Watcher:
         """Take the predictions that are new, test them, record and send what is found."""
         alerts: list[Alert] = []
         predictions = self._workspace.ledger.predictions
-        while rows := predictions.after(self.state.position, deployment_name=self._name, limit=BATCH):
+        if not self._reference:
+            self._begin()
+        while self._reference:
+            rows = predictions.after(self.state.position, deployment_name=self._name, limit=BATCH)
+            if not rows:
+                break
             found = self._observe([prediction for _, prediction in rows])
             self._send(found)
             alerts += found
@@ -166,6 +194,8 @@ class Watcher:
 
     def _heartbeat(self, *, force: bool = False) -> None:
         """Record how far the watcher has looked: the evidence that production is being watched."""
+        if not self._reference:
+            return
         now = time.monotonic()
         due = self.state.position != self._told and now - self._beat >= self._heartbeat_s
         if not due and not force:
@@ -183,6 +213,10 @@ class Watcher:
         """Begin anew when another model version became the main one: its reference counts now."""
         deployment = latest_entity(self._workspace, self._name)
         if deployment is None:
+            return
+        if is_attached(deployment):
+            if deployment.id != self._reference:
+                self._begin()
             return
         routes: Any = deployment.attributes["routes"]
         model, version, *_ = max(routes, key=lambda route: float(route[3]))

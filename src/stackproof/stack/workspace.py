@@ -12,7 +12,7 @@ from typing import Any
 
 from stackproof.envs.capture import Environment, capture_environment
 from stackproof.envs.environments import Environments
-from stackproof.errors import Conflict
+from stackproof.errors import Conflict, NotFound
 from stackproof.ledger import Entity, Ledger
 from stackproof.roles.stack import Stack
 from stackproof.roles.versioning import DatasetVersion
@@ -101,12 +101,17 @@ def stack_of(project: Project) -> Stack:
 def find_project(path: Path) -> Project:
     """The project at `path` without its declarations, so that its file need not be imported.
 
-    Enough for whatever only asks the ledger or serves. Loads the file where there is no stack.toml.
+    Enough for whatever only asks the ledger or serves. Loads the file where there is no stack.toml. A project that
+    was attached has no file of its own: then it is stack.toml.
     """
     folder = path if path.is_dir() else path.parent
     if not (folder / STACK_FILE).exists():
         return load_project(path)
-    return Project(read_stack(folder / STACK_FILE).project, str(project_file(path)))
+    try:
+        file = project_file(path)
+    except NotFound:
+        file = folder / STACK_FILE
+    return Project(read_stack(folder / STACK_FILE).project, str(file))
 
 
 def utc_now() -> datetime:

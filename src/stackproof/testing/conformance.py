@@ -52,6 +52,11 @@ class Conformance:
         assert health.ok, health.detail
         assert health.version
 
+    def test_it_links_to_nothing_that_it_does_not_hold(self, adapter: Any) -> None:
+        needs(adapter, "links")
+        for identifier in ("run:none", "model:none@1", "data:none@000000000000", "features:none@0", "deployment:none@1"):
+            assert adapter.link(identifier, "") == ""
+
     def test_closing_twice_is_harmless(self, home: Path) -> None:
         adapter = self.make(home)
         adapter.close()

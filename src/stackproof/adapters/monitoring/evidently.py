@@ -62,7 +62,7 @@ class EvidentlyMonitoring:
     """
 
     tool: ClassVar[str] = "evidently"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"drift"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"drift", "links"})
     options: ClassVar[Mapping[str, Option]] = {
         "reports": Option("string", "the looks that are kept as reports in Evidently's workspace", "alarms", REPORTS)
     }
@@ -85,6 +85,16 @@ class EvidentlyMonitoring:
                 return Health(True, version, f"Evidently {version}, watches and reports are kept in {self._home}")
         except StackproofError as problem:
             return Health(False, version, str(problem))
+
+    def link(self, identifier: str, ui: str) -> str:
+        """Of a deployment: its project in Evidently's workspace, with the looks that are kept there."""
+        kind, _, name = identifier.partition(":")
+        kept = self._home / "workspace"
+        if not ui or kind != "deployment" or not kept.exists():
+            return ""
+        projects = import_module("evidently.ui.workspace").Workspace.create(str(kept)).list_projects()
+        found = next((project.id for project in projects if project.name == name.rpartition("@")[0]), None)
+        return f"{ui}/projects/{found}" if found else ""
 
     def close(self) -> None:
         self._closed = True

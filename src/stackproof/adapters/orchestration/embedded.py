@@ -68,6 +68,7 @@ class LocalRunner:
         tasks: Sequence[Task],
         *,
         on_result: Callable[[TaskResult], None] | None = None,
+        run_id: str = "",
     ) -> list[TaskResult]:
         order = _order(name, tasks)
         run = _Run(tasks, order, on_result or _ignore, self._sleep, self._clock)

@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, ClassVar
 
 from stackproof.adapters.orchestration import prefect_library as library
 from stackproof.adapters.orchestration.order import in_order
 from stackproof.errors import RefusedInput, Unavailable
-from stackproof.roles.adapter import Health, Option, Setting
+from stackproof.roles.adapter import Health, Option, ServerSpec, Setting
 from stackproof.roles.orchestration import Task, TaskResult, TaskStatus
 
 FIRST_PAUSE_S = 0.1
@@ -41,11 +42,12 @@ class PrefectRunner:
     """
 
     tool: ClassVar[str] = "prefect"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"run"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"run", "links"})
     options: ClassVar[Mapping[str, Option]] = {
         "workers": Option("integer", "tasks that may run side by side, 1 or more", 2),
         "api_url": Option("string", "a Prefect server that runs, as http://host:4200/api; by default one of its own"),
         "auth": Option("string", "what that server wants as user:password, as ${VARIABLE}"),
+        "port": Option("integer", "of the server that `stackproof up` starts; by default one that is free"),
     }
 
     def __init__(self, setting: Setting) -> None:
@@ -60,6 +62,13 @@ class PrefectRunner:
         self._auth = str(options.get("auth", ""))
         self._home = setting.home
         self._server = library.Server(setting.home)
+
+    @staticmethod
+    def server(setting: Setting, python: Path) -> ServerSpec | None:
+        """See `HasServer.server`. It has the UI and the schedulers, which the server of a run's own has not."""
+        if setting.options.get("api_url"):
+            return None
+        return library.server_on(setting.home, python, int(str(setting.options.get("port") or 0)))
 
     def health(self) -> Health:
         try:
@@ -80,13 +89,21 @@ class PrefectRunner:
         tasks: Sequence[Task],
         *,
         on_result: OnResult | None = None,
+        run_id: str = "",
     ) -> list[TaskResult]:
         order = in_order(name, tasks)
         if not order:
             return []
-        run = _Run(name, order, self._workers, self._server.watch)
+        run = _Run(name, order, self._workers, self._server.watch, run_id)
         results = run.by(*self._prefect(), self._auth, on_result or _ignore)
         return [results[task.name] for task in tasks]
+
+    def link(self, identifier: str, ui: str) -> str:
+        """Of a run: its flow run, which has the run's identifier as a tag."""
+        if not ui or not identifier.startswith("run:"):
+            return ""
+        found = library.flow_runs(f"{ui}/api", identifier, self._auth)
+        return f"{ui}/runs/flow-run/{found[-1]}" if found else ""
 
     def _prefect(self) -> tuple[Any, str]:
         """The library, and the address of the server. Raises `Unavailable`."""
@@ -104,10 +121,11 @@ class PrefectRunner:
 class _Run:
     """One run: the flow has a thread of its own, its tasks those of Prefect, and the caller's hears of results."""
 
-    def __init__(self, name: str, order: list[Task], workers: int, watch: Callable[[], None]) -> None:
-        """`watch` is called several times a second."""
+    def __init__(self, name: str, order: list[Task], workers: int, watch: Callable[[], None], tag: str) -> None:
+        """`watch` is called several times a second. `tag`: of the flow run, "" for none."""
         self._name = name
         self._watch = watch
+        self._tag = tag
         self._order = order
         self._workers = workers
         self._changed = threading.Condition()
@@ -186,7 +204,7 @@ class _Run:
 
     def _flow(self, prefect: Any, url: str, auth: str) -> None:
         try:
-            with library.talking_to(url, auth):
+            with library.talking_to(url, auth), prefect.tags(*filter(None, [self._tag])):
                 flow = prefect.Flow(
                     lambda: self._submit_all(prefect),
                     name=self._name.translate(BANNED),

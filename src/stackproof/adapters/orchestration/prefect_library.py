@@ -1,5 +1,7 @@
 """Prefect's library and its API server, with settings of ours alone: a person's profile and its cloud stay out."""
 
+import base64
+import json
 import os
 import socket
 import subprocess
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stackproof.errors import Unavailable
+from stackproof.roles.adapter import PORT, ServerSpec
 
 START_S = 180.0
 STOP_S = 5.0
@@ -134,6 +137,27 @@ _OF_A_SMALL_SERVER = {
 }
 
 
+def server_on(home: Path, python: Path, port: int) -> ServerSpec:
+    """The server that `stackproof up` starts, on the database that runs would otherwise start one of their own on.
+
+    While it runs, runs use it: two servers on one SQLite file would each bring its tables up to date.
+    """
+    address = f"http://127.0.0.1:{PORT}"
+    return ServerSpec(
+        name="prefect",
+        arguments=(str(python), "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", PORT),
+        folder=home,
+        url=address,
+        health=f"{address}/api/health",
+        # It writes its UI there; in the tool's environment, which projects share, nothing is written.
+        variables=settings(home) | {"PREFECT_UI_STATIC_DIRECTORY": str(home / "ui")},
+        without=("PREFECT_",),
+        options={"api_url": f"{address}/api"},
+        port=port,
+        start_s=START_S,
+    )
+
+
 def settings(home: Path) -> dict[str, str]:
     """What Prefect would otherwise take from the person's home folder, and no telemetry of its library and server."""
     return {
@@ -179,6 +203,20 @@ def answers(url: str) -> bool:
             return bool(answer.status == 200)
     except (OSError, ValueError):
         return False
+
+
+def flow_runs(url: str, tag: str, auth: str) -> list[str]:
+    """The identifiers of the flow runs with this tag, oldest first. Raises `Unavailable`."""
+    asked = {"flow_runs": {"tags": {"all_": [tag]}}, "sort": "EXPECTED_START_TIME_ASC"}
+    headers = {"Content-Type": "application/json"}
+    if auth:
+        headers["Authorization"] = f"Basic {base64.b64encode(auth.encode()).decode()}"
+    request = urllib.request.Request(f"{url}/flow_runs/filter", json.dumps(asked).encode(), headers)  # noqa: S310  # an address of http, as `answers` asks
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # the same
+            return [str(run["id"]) for run in json.load(answer)]
+    except (OSError, ValueError) as error:
+        raise Unavailable("The Prefect server does not answer", got=f"{url}: {error}") from error
 
 
 def _without_prefects(environment: Mapping[str, str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from typing import Any
 from stackproof.envs.bridge import limits as waiting
 from stackproof.envs.bridge.calls import Lost
 from stackproof.envs.bridge.child import ADAPTER, HOST
-from stackproof.envs.bridge.contracts import contract_of
+from stackproof.envs.bridge.contracts import contract_of, may_repeat
 from stackproof.envs.bridge.description import Description
 from stackproof.envs.bridge.failures import as_ours
 from stackproof.envs.bridge.limits import Limits, OutOfTime
@@ -57,7 +57,7 @@ class Bridge:
     def __init__(self, hosted: Hosted, limits: Limits) -> None:
         self.hosted = hosted
         self.restarts = 0
-        self._contract = contract_of(hosted.role)
+        self._role, self._contract = hosted.role, contract_of(hosted.role)
         self._limits = limits
         self._setting: Setting | None = None
         self._description: Description | None = None
@@ -147,7 +147,7 @@ class Bridge:
         if not lost.sent:
             return True
         keyed = self._description.keyed if self._description is not None else frozenset()
-        safe = method in self._contract.repeatable or method in keyed
+        safe = may_repeat(self._role, method) or method in keyed
         return safe and not any(_reads_once(value) for value in (*args, *kwargs.values()))
 
     def _as_unavailable(self, method: str, lost: Lost, *, again: bool = False) -> Unavailable:

@@ -32,7 +32,11 @@ class Answer:
 
 
 class Pending:
-    """A call that waits for its answer. Meanwhile its thread runs callbacks, as it would without a bridge."""
+    """A call that waits for its answer. Meanwhile its thread runs callbacks, as it would without a bridge.
+
+    The thread counts as free whenever it will next look for what has come, so also while it still sends: the other
+    side may be faster with its next callback than this thread is with coming back from sending.
+    """
 
     def __init__(self) -> None:
         self.cancelled = False
@@ -40,7 +44,7 @@ class Pending:
         self.context: Context = copy_context()
         self._inbox: SimpleQueue[Answer | Job] = SimpleQueue()
         self._lock = threading.Lock()
-        self._free = False
+        self._free = True
 
     def answer(self, answer: Answer) -> None:
         self._inbox.put(answer)
@@ -57,11 +61,13 @@ class Pending:
     def wait(self, until: float | None) -> Answer:
         """Raises `OutOfTime`."""
         while True:
-            self._set_free(True)
             found = self._next(until)
             if isinstance(found, Answer):
                 return found
-            rest = found()
+            try:
+                rest = found()
+            finally:
+                self._set_free(True)
             if rest is not None:
                 rest()
 

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from stackproof.errors import UnknownName
+from stackproof.roles.adapter import LinksToItsUi
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ CONTRACTS: Mapping[str, Contract] = {
     "orchestration": Contract(("PipelineRunner",), repeatable=frozenset(), endless=frozenset({"run"})),
     "tuning": Contract(("Tuner",), repeatable=frozenset(), endless=frozenset({"optimize"})),
     "monitoring": Contract(
-        ("DriftMonitor", "PerformanceMonitor", "MetricsSink", "AlertSink"),
-        repeatable=frozenset({"start", "position", "performance", "expose"}),
+        ("DriftMonitor", "PerformanceMonitor", "PerformanceEstimator", "MetricsSink", "AlertSink"),
+        repeatable=frozenset({"start", "position", "performance", "estimate", "expose"}),
     ),
     "validation": Contract(("TableValidator", "Profiler"), repeatable=frozenset({"validate", "profile"})),
     "versioning": Contract(("Snapshots",), repeatable=frozenset({"snapshot", "versions", "get", "diff"})),
@@ -86,10 +87,15 @@ def contract_of(role: str) -> Contract:
     return CONTRACTS[role]
 
 
+def may_repeat(role: str, method: str) -> bool:
+    """Whether a call whose child died may be made once more."""
+    return method == "link" or method in contract_of(role).repeatable
+
+
 def methods_of(role: str) -> dict[str, Callable[..., Any]]:
     """The contract's methods by name, as its protocols define them."""
     module = import_module(f"stackproof.roles.{role}")
-    protocols = [getattr(module, name) for name in contract_of(role).capabilities]
+    protocols = [*(getattr(module, name) for name in contract_of(role).capabilities), LinksToItsUi]
     return {name: method for protocol in protocols for name, method in members(protocol)[0].items()}
 
 

@@ -40,7 +40,7 @@ class Peer:
         self.role = role
         self.where = where
         self.exports = Exports()
-        self.workers = Workers(f"bridge {role}")
+        self.workers = Workers(f"bridge {role}", here=not starts)
         self.heard = False
         self.on_bye: Callable[[], None] = lambda: None
         self._limits = limits

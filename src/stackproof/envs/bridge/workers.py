@@ -10,15 +10,18 @@ Job = Callable[[], Rest | None]
 
 
 class Workers:
-    """Idle threads are used again. They are daemons: a job that never ends keeps no process alive."""
+    """Idle threads are used again. They are daemons: a job that never ends keeps no process alive.
 
-    def __init__(self, name: str) -> None:
+    `here`: a thread will come to `work_here`; what is submitted before it is there waits for it.
+    """
+
+    def __init__(self, name: str, *, here: bool = False) -> None:
         self._name = name
         self._lock = threading.Lock()
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._idle = 0
         self._here: SimpleQueue[Job | None] = SimpleQueue()
-        self._here_idle = False
+        self._here_idle = here
         self._ended = False
 
     def submit(self, job: Job) -> None:
@@ -36,8 +39,6 @@ class Workers:
 
     def work_here(self) -> None:
         """Run jobs in the calling thread until `end`. Libraries that set signal handlers need the main thread."""
-        with self._lock:
-            self._here_idle = True
         while (job := self._here.get()) is not None:
             rest = job()
             with self._lock:

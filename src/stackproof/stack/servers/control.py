@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from stackproof.stack.processes import is_gone
 from stackproof.stack.servers.guarded import GRACE_S, last_lines
 from stackproof.stack.servers.places import Places, is_held, taken
 from stackproof.stack.servers.plan import Patience, Plan, write_plan
-from stackproof.stack.servers.state import ServerState, Standing, read_state, write_state
+from stackproof.stack.servers.state import ServerState, Standing, carried_out, read_state, write_state
 
 POLL_S = 0.2
 LAUNCHES = 3
@@ -37,16 +37,16 @@ def bring_up(home: Path, plan: Plan, seen: Seen, waiting: Callable[[], None]) ->
     names = [wanted.spec.name for wanted in plan.servers]
     with _alone(places, waiting):
         write_plan(plan, places.plan)
-        launches = 0
+        launches = LAUNCHES
         while True:
             if not is_held(places.supervisor):
-                if launches == LAUNCHES or (launches and not places.plan.exists()):
+                if not launches or not places.plan.exists():
                     places.plan.unlink(missing_ok=True)
                     raise _no_supervisor(places)
-                launches += 1
+                launches -= 1
                 _launch(places)
-            states = [state for state in read_state(places.state) if state.name in names]
-            if not places.plan.exists() and len(states) == len(names):
+            if carried_out(places.state) == plan.id:
+                states = [state for state in read_state(places.state) if state.name in names]
                 seen(states)
                 if all(state.standing in (Standing.UP, Standing.FAILED) for state in states):
                     return tuple(states)
@@ -106,7 +106,7 @@ def _alone(places: Places, waiting: Callable[[], None]) -> Iterator[None]:
 
 
 def _launch(places: Places) -> None:
-    """Start a supervisor that outlives us. It may have to wait for an earlier one to end."""
+    """Start a supervisor that outlives us; returns once it is at work, or does not get there."""
     log = places.log("supervisor")
     if log.exists() and log.stat().st_size > LONGEST_LOG:
         log.replace(log.with_name(log.name + ".1"))
@@ -116,10 +116,8 @@ def _launch(places: Places) -> None:
             stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             cwd=places.folder, start_new_session=True, check=False,
         )  # fmt: skip
-    until = time.monotonic() + IN_ORDER_S
-    while places.plan.exists() and time.monotonic() < until:
-        if not is_held(places.supervisor) and time.monotonic() > until - IN_ORDER_S + GRACE_S:
-            return
+    until = time.monotonic() + GRACE_S
+    while places.plan.exists() and not is_held(places.supervisor) and time.monotonic() < until:
         time.sleep(POLL_S)
 
 
@@ -134,20 +132,31 @@ def _no_supervisor(places: Places) -> Unavailable:
 
 
 def _tell_supervisor(places: Places, number: int) -> None:
-    """Signal the process that holds the lock, and no other that may have its number by now."""
-    if not is_held(places.supervisor):
-        return
-    named = places.supervisor.read_text(encoding="utf-8")
-    pid = int(named.split("|")[1]) if named.count("|") == 2 else 0
-    if not pid:
-        return
-    with suppress(ProcessLookupError):
-        descriptor = os.pidfd_open(pid)
-        try:
-            if not is_gone(named):
-                signal.pidfd_send_signal(descriptor, number)
-        finally:
-            os.close(descriptor)
+    """Signal the process that holds the lock; it may be about to write who it is."""
+    until = time.monotonic() + GRACE_S
+    while is_held(places.supervisor) and time.monotonic() < until:
+        if _told(places.supervisor.read_text(encoding="utf-8"), number):
+            return
+        time.sleep(POLL_S)
+
+
+def _told(process: str, number: int) -> bool:
+    """Signal a process as `processes.this_process` names it. False when it is gone: its number may be another's."""
+    if process.count("|") != 2:
+        return False
+    try:
+        descriptor = os.pidfd_open(int(process.split("|")[1]))
+    except ProcessLookupError:
+        return False
+    try:
+        if is_gone(process):
+            return False
+        signal.pidfd_send_signal(descriptor, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _freed(lock: Path, seconds: float) -> bool:

@@ -180,25 +180,27 @@ class Guard:
         Orphans become our children (`ADOPT_ORPHANS`), so that none is overlooked. The server itself is reaped last:
         until then its number and its group's are nobody else's.
         """
-        self._signal_all(server, signal.SIGTERM)
-        until = time.monotonic() + self._charge.stop_s
-        while self._left(server):
-            self._signal_all(server, signal.SIGKILL if time.monotonic() > until else 0)
+        _signal(os.killpg, server, signal.SIGTERM)
+        until, asked = time.monotonic() + self._charge.stop_s, {server}
+        while left := self._left(server):
+            if time.monotonic() > until:
+                _signal(os.killpg, server, signal.SIGKILL)
+                asked = set()
+            for child in set(left) - asked:
+                _signal(os.kill, child, signal.SIGKILL if time.monotonic() > until else signal.SIGTERM)
+            asked.update(left)
             self._listen([], QUICK_S)
         if self._output is not None:
             self._write_printed()
         _signal(os.killpg, server, signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(server, 0)[1])
 
-    def _left(self, server: int) -> bool:
+    def _left(self, server: int) -> list[int]:
+        """Our children that may still run. What the server leaves behind is among them as soon as it has ended."""
+        ended = _has_ended(server)
         others = [child for child in _children() if child != server]
         _reap(others, server)
-        return bool(others) or not _has_ended(server)
-
-    def _signal_all(self, server: int, number: int) -> None:
-        _signal(os.killpg, server, number)
-        for child in _children():
-            _signal(os.kill, child, number)
+        return others if ended else [server, *others]
 
 
 def tell(**what: object) -> None:

@@ -30,7 +30,7 @@ class Guarded:
         charge = guard.Charge(
             arguments=spec.arguments,
             folder=str(spec.folder),
-            environment=environment_of(Path(spec.arguments[0]), os.environ) | dict(spec.variables),
+            environment=_environment(spec),
             ready=spec.ready,
             lock=str(places.guard(spec.name)),
             log=str(places.log(spec.name)),
@@ -100,7 +100,7 @@ class Guarded:
 
 def why_unwell(address: str) -> str:
     """ "" when the address answers with a status of 200 to 299, else what it did instead."""
-    asked = Request(address, headers={"User-Agent": "stackproof"})
+    asked = Request(address, headers={"User-Agent": "stackproof"})  # noqa: S310  # our own or an adapter's
     try:
         with build_opener(ProxyHandler({})).open(asked, timeout=ANSWER_S) as answer:
             return "" if 200 <= answer.status < 300 else f"{address} answers {answer.status}"
@@ -121,6 +121,11 @@ def last_lines(log: Path, count: int) -> list[str]:
         return []
     said = [line.rstrip() for line in text.splitlines() if line.strip() and not line.startswith("[stackproof]")]
     return said[-count:]
+
+
+def _environment(spec: ServerSpec) -> dict[str, str]:
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(spec.without)}
+    return environment_of(Path(spec.arguments[0]), ours) | dict(spec.variables)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -41,6 +41,9 @@ class Keeper:
         self._in_a_row = 0
         self.state = ServerState(wanted.spec.name, Standing.WAITING, _now())
         self._thread = threading.Thread(target=self._keep, name=f"keeper of {wanted.spec.name}", daemon=True)
+
+    def start(self) -> None:
+        """Once those that it comes after are known as well."""
         self._thread.start()
 
     def stop(self) -> None:

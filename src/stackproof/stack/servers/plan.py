@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from stackproof.errors import Corrupted
 from stackproof.roles.adapter import ServerSpec
@@ -16,8 +17,8 @@ from stackproof.store.failures import write_errors
 class Wanted:
     """A server to run. `after`: names of others that are up, or given up, before it starts.
 
-    `previous_port`: the one that it had before, taken again when it is free; 0 for none. `in_use`: a lock file to share while
-    it runs, so that nobody removes its environment; "" for none.
+    `previous_port`: the one that it had before, taken again when it is free; 0 for none.
+    `in_use`: a lock file to share meanwhile, so that nobody removes its environment; "" for none.
     """
 
     spec: ServerSpec
@@ -30,9 +31,9 @@ class Wanted:
 class Patience:
     """When a server is given up, and how large its log may grow.
 
-    A server is started again after a pause that doubles, `restarts` times in a row; one that was up for `steady_s` has all of
-    them again. `misses`: so many health checks in a row that fail, `check_s` apart, end it too. `stop_s`: from
-    SIGTERM to SIGKILL. A log has `log_files` files of `log_bytes` each.
+    A server is started again after a pause that doubles, `restarts` times in a row; one that was up for `steady_s`
+    has all of them again. `misses`: so many health checks in a row that fail, `check_s` apart, end it too. `stop_s`:
+    from SIGTERM to SIGKILL. A log has `log_files` files of `log_bytes` each.
     """
 
     restarts: int = 3
@@ -48,11 +49,12 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`alone`: whatever else runs is stopped. What runs already as it is wanted goes on."""
+    """`alone`: whatever else runs is stopped. What runs already as it is wanted goes on. `id`: this plan's own."""
 
     servers: tuple[Wanted, ...]
     alone: bool = True
     patience: Patience = field(default_factory=Patience)
+    id: str = field(default_factory=lambda: uuid4().hex)
 
 
 def write_plan(plan: Plan, path: Path) -> None:
@@ -76,7 +78,7 @@ def take_plan(path: Path) -> Plan | None:
     try:
         document = json.loads(text)
         servers = tuple(_wanted(entry) for entry in document["servers"])
-        return Plan(servers, document["alone"], Patience(**document["patience"]))
+        return Plan(servers, document["alone"], Patience(**document["patience"]), document["id"])
     except (ValueError, KeyError, TypeError) as broken:
         raise Corrupted(
             "The plan of the servers can't be read", got=f"{path}: {broken}", next_command="stackproof up"
@@ -84,5 +86,6 @@ def take_plan(path: Path) -> Plan | None:
 
 
 def _wanted(entry: Mapping[str, Any]) -> Wanted:
-    spec = entry["spec"] | {"folder": Path(entry["spec"]["folder"]), "arguments": tuple(entry["spec"]["arguments"])}
-    return Wanted(ServerSpec(**spec), tuple(entry["after"]), entry["previous_port"], entry["in_use"])
+    given = entry["spec"]
+    read = {"folder": Path(given["folder"]), "arguments": tuple(given["arguments"]), "without": tuple(given["without"])}
+    return Wanted(ServerSpec(**given | read), tuple(entry["after"]), entry["previous_port"], entry["in_use"])

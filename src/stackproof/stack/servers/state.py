@@ -32,7 +32,8 @@ class Standing(StrEnum):
 class ServerState:
     """One server. `pid`: of its process, 0 when there is none. `since`: when it came to stand as it does.
 
-    `restarts`: so many times it was started again. `detail`: why it is not up, "" when it is. `options`: see `ServerSpec`.
+    `restarts`: so many times it was started again. `detail`: why it is not up, "" when it is.
+    `options`: see `ServerSpec`.
     """
 
     name: str
@@ -89,9 +90,18 @@ def read_state(path: Path) -> tuple[ServerState, ...]:
         return ()
 
 
-def write_state(path: Path, states: Sequence[ServerState]) -> None:
-    """In one step. Raises `StorageFailed`."""
-    text = json.dumps({"servers": [asdict(state) for state in states]}, indent=1, default=str)
+def carried_out(path: Path) -> str:
+    """The identifier of the last plan that the state is the outcome of; "" for none."""
+    try:
+        plan: str = json.loads(path.read_text(encoding="utf-8"))["plan"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return plan
+
+
+def write_state(path: Path, states: Sequence[ServerState], plan: str = "") -> None:
+    """In one step. `plan`: see `carried_out`. Raises `StorageFailed`."""
+    text = json.dumps({"plan": plan, "servers": [asdict(state) for state in states]}, indent=1, default=str)
     write_durably(path, text.encode())
 
 

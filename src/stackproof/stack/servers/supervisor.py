@@ -30,7 +30,7 @@ POLL_S = 0.3
 
 
 class Supervisor:
-    """Carries out plans until it is told to end. Its own thread is the main one: it reads plans and writes the state."""
+    """Carries out plans until it is told to end. The main thread reads plans and writes the state."""
 
     def __init__(self, places: Places) -> None:
         self._places = places
@@ -38,8 +38,9 @@ class Supervisor:
         self._uses: dict[str, InUse] = {}
         self._ports = Ports()
         self._changed = threading.Event()
-        self._said: list[ServerState] = []
-        self._written: list[ServerState] | None = None
+        self._said: list[str] = []
+        self._plan = ""
+        self._written: tuple[str, list[ServerState]] | None = None
         self.ending = threading.Event()
 
     def run(self) -> None:
@@ -59,6 +60,7 @@ class Supervisor:
             return
         if plan is not None:
             self._carry_out(plan)
+            self._plan = plan.id
 
     def _carry_out(self, plan: Plan) -> None:
         wanted = {one.spec.name: one for one in plan.servers}
@@ -67,13 +69,15 @@ class Supervisor:
         self._stop([*others, *changed])
         for name in (*others, *changed):
             del self._keepers[name]
-        for name, one in wanted.items():
-            if name not in self._keepers:
-                say(f"{name}: wanted")
-                self._hold(one)
-                self._keepers[name] = Keeper(
-                    one, self._places, plan.patience, self._ports, self._settled, self._changed.set
-                )
+        new = [one for name, one in wanted.items() if name not in self._keepers]
+        for one in new:
+            self._hold(one)
+            self._keepers[one.spec.name] = Keeper(
+                one, self._places, plan.patience, self._ports, self._settled, self._changed.set
+            )
+        self._keepers = {name: self._keepers[name] for name in dict.fromkeys([*wanted, *self._keepers])}
+        for one in new:
+            self._keepers[one.spec.name].start()
 
     def _goes_on(self, wanted: Wanted) -> bool:
         """What was given up is tried again when it is asked for again."""
@@ -98,20 +102,22 @@ class Supervisor:
     def _write(self) -> None:
         """On a full disk the state stays as it was last written, until there is room."""
         states = [keeper.state for keeper in self._keepers.values()]
-        for state in states:
-            if state not in self._said:
-                say(f"{state.name}: {state.standing}{f', {state.detail}' if state.detail else ''}")
-        self._said = states
-        if states != self._written:
+        lines = [f"{state.name}: {state.standing}{f', {state.detail}' if state.detail else ''}" for state in states]
+        for line in lines:
+            if line not in self._said:
+                say(line)
+        self._said = lines
+        if (self._plan, states) != self._written:
             with suppress(StorageFailed):
-                write_state(self._places.state, states)
-                self._written = states
+                write_state(self._places.state, states, self._plan)
+                self._written = self._plan, states
 
 
 def say(line: str) -> None:
     """To the supervisor's log, which is its output; a full disk must not end it."""
     try:
-        print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}", flush=True)
+        sys.stdout.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}\n")
+        sys.stdout.flush()
     except OSError:
         return
 

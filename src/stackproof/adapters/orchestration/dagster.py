@@ -1,0 +1,110 @@
+"""Orchestration by Dagster: a pipeline is a job, and each task an op of it, in this process."""
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, ClassVar
+
+from stackproof.adapters.orchestration.dagster_job import execute
+from stackproof.adapters.orchestration.order import in_order
+from stackproof.adapters.orchestration.pipeline_run import OnResult, PipelineRun
+from stackproof.errors import RefusedInput, StorageFailed, Unavailable
+from stackproof.roles.adapter import Health, Option, Setting
+from stackproof.roles.orchestration import Task, TaskResult
+
+CONFIG = "dagster.yaml"
+OURS = """\
+# Written once by Stackproof and yours to change: how Dagster keeps its runs. To see them in its UI:
+#   DAGSTER_HOME=<this folder> dagster-webserver --empty-workspace
+telemetry:
+  enabled: false
+"""
+
+
+class DagsterRunner:
+    """Capability "run". Each run is a run in Dagster's instance, with its steps, their logs and retries.
+
+    The instance is the home folder, with SQLite files, or the one that `dagster_home` names. Dagster decides what is
+    next, and tries a task that fails with `Unavailable` again after 0.1 s, 0.2 s, 0.4 s, ..., at most 5 s, while it
+    has retries left. `on_result` is called in the caller's thread. After Ctrl-C, the tasks that had begun get
+    `GRACE_S` to end and are reported if they do, then `KeyboardInterrupt` is raised, and Dagster shows the run as
+    canceled. What tasks print is not kept by Dagster: they may run in another process.
+    """
+
+    tool: ClassVar[str] = "dagster"
+    capabilities: ClassVar[frozenset[str]] = frozenset({"run"})
+    options: ClassVar[Mapping[str, Option]] = {
+        "workers": Option("integer", "tasks that may run side by side, 1 or more", 2),
+        "dagster_home": Option(
+            "string", "the folder of a Dagster instance of your own, with its dagster.yaml; by default the role's home"
+        ),
+    }
+    deviations: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, setting: Setting) -> None:
+        options = {name: value for name, value in setting.options.items() if value not in (None, "")}
+        self._workers = int(str(options.get("workers", self.options["workers"].default)))
+        if self._workers < 1:
+            raise RefusedInput("A runner needs a worker", got=f"workers = {self._workers}", allowed="1 or more")
+        self._home = Path(str(options.get("dagster_home", setting.home))).absolute()
+        if "dagster_home" in options and not (self._home / CONFIG).is_file():
+            raise RefusedInput("That is no home of Dagster", got=str(self._home), allowed=f"a folder with a {CONFIG}")
+        self._lock = threading.Lock()
+        self._opened: Any = None
+
+    def health(self) -> Health:
+        try:
+            return Health(True, version("dagster"), f"runs are kept in {self._home}")
+        except PackageNotFoundError:
+            return Health(ok=False, version="", detail="Dagster is not installed in this environment")
+
+    def close(self) -> None:
+        with self._lock:
+            if self._opened is not None:
+                self._opened.dispose()
+            self._opened = None
+
+    def run(
+        self,
+        name: str,
+        tasks: Sequence[Task],
+        *,
+        on_result: OnResult | None = None,
+    ) -> list[TaskResult]:
+        order = in_order(name, tasks)
+        if not order:
+            return []
+        instance = self._instance()
+        run = PipelineRun("Dagster", name, order)
+        results = {result.name: result for result in run.by(lambda: execute(run, self._workers, instance), on_result)}
+        return [results[task.name] for task in tasks]
+
+    def _instance(self) -> Any:
+        """The opened instance. Raises `StorageFailed` or `Unavailable`."""
+        with self._lock:
+            if self._opened is None:
+                self._opened = _open(self._home)
+            return self._opened
+
+
+def _open(home: Path) -> Any:
+    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"  # whatever the dagster.yaml of another instance says
+    try:
+        if not (home / CONFIG).exists():
+            (home / CONFIG).write_text(OURS)
+        instance = import_module("dagster").DagsterInstance.from_config(str(home))
+    except OSError as error:
+        raise StorageFailed(f"Dagster's home can't be used: {error}", got=str(home)) from error
+    except Exception as error:
+        raise Unavailable(
+            "Dagster could not open its instance",
+            got=f"{type(error).__name__}: {error}",
+            next_command=f"look at {home / CONFIG}",
+        ) from error
+    # Dagster configures Python's logging anew for each run, which blocks for ever while another run logs.
+    handlers = instance.get_yaml_python_handlers()
+    instance.get_yaml_python_handlers = lambda: handlers
+    return instance
