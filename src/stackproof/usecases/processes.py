@@ -13,7 +13,7 @@ from typing import Any
 from stackproof.errors import Unavailable
 from stackproof.stack.project import Project
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 240.0
 STOP_TIMEOUT_S = 15.0
 
 
