@@ -11,6 +11,8 @@ from stackproof.cli.session import open_project
 
 if TYPE_CHECKING:
     from stackproof.usecases.ready import Answer
+    from stackproof.usecases.trace import Trace
+    from stackproof.usecases.verified import Verified
 
 
 @click.command()
@@ -39,13 +41,29 @@ def trace(ctx: click.Context, prediction: str | None, rows: Path | None, project
     if format_ == "json":
         show_json(plain(found) | {"ok": found.ok, "written": written})
     else:
-        pieces = [["✓" if p.ok else "✗", p.what, p.id, p.detail] for p in found.path]
-        table(found.prediction.id, ["", "", "identifier", ""], pieces, whole=(2,))
+        pieces = [[_mark(p), p.what, p.id, p.tool, p.detail] for p in found.path]
+        table(found.prediction.id, ["", "", "identifier", "held by", ""], pieces, whole=(2,))
+        _show_told(found)
         views = [[view, version, at] for view, version, at in found.served_from]
         table("Features looked up for it", ["view", "dataset version", "known at"], views)
         for file in written:
             click.echo(f"wrote {file}")
     ctx.exit(0 if found.ok else EXIT_NO)
+
+
+def _mark(piece: "Verified") -> str:
+    """Verified, or only told by another tool, or not there."""
+    return "✗" if not piece.ok else "○" if piece.by else "✓"
+
+
+def _show_told(found: "Trace") -> None:
+    if any(piece.by for piece in found.path):
+        click.echo("○ another tool recorded it; Stackproof has not seen what it stands for\n")
+    for gap in found.gaps:
+        click.echo(f"not known: {gap}")
+    for shown in dict.fromkeys(f"{piece.tool}: {piece.link}" for piece in found.path if piece.link):
+        click.echo(shown)
+    click.echo()
 
 
 @click.command()

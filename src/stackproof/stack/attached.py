@@ -48,17 +48,17 @@ def reference_of(workspace: "Workspace", deployment: Entity) -> Reference | None
     columns are inputs. Raises `Corrupted`; `InvalidTable` when file and predictions have no column in common.
     """
     given: Any = deployment.attributes["reference"]
-    predictions = workspace.ledger.predictions
-    if "digest" not in given:
-        rows = predictions.after(0, deployment=deployment.id, limit=given["first"])
-        if len(rows) < given["first"]:
-            return None
-        table = _features([prediction for _, prediction in rows])
-        return Reference(table, _kinds(table), rows[-1][0])
-    rows = predictions.after(0, deployment=deployment.id, limit=ENOUGH_TO_KNOW_COLUMNS)
-    if not rows:
+    needed = given.get("first", ENOUGH_TO_KNOW_COLUMNS)
+    rows = workspace.ledger.predictions.after(0, deployment=deployment.id, limit=needed)
+    if not rows or ("first" in given and len(rows) < needed):
         return None
-    return _from_file(read_table(workspace.store.blobs.path(given["digest"])), [it for _, it in rows])
+    seen = _features([prediction for _, prediction in rows])
+    table = seen if "first" in given else read_table(workspace.store.blobs.path(given["digest"]))
+    columns = [name for name in table.columns if name in seen.columns and name not in given.get("ignore", ())]
+    if not columns:
+        raise _nothing_in_common(table, seen)
+    chosen = table.select(columns)
+    return Reference(chosen, _kinds(chosen), rows[-1][0] if "first" in given else 0)
 
 
 def missing_for_reference(workspace: "Workspace", deployment: Entity) -> str:
@@ -70,17 +70,12 @@ def missing_for_reference(workspace: "Workspace", deployment: Entity) -> str:
     return f"the first {given['first']:,} predictions, which are the reference: {count:,} are there"
 
 
-def _from_file(table: "pl.DataFrame", predictions: list["LoggedPrediction"]) -> Reference:
-    inputs = {name for prediction in predictions for name in prediction.features}
-    columns = [name for name in table.columns if name in inputs]
-    if not columns:
-        raise InvalidTable(
-            "The reference and the predictions have no column in common", got=", ".join(table.columns),
-            allowed=", ".join(sorted(inputs)) or "predictions with named inputs",
-            next_command="stackproof attach service NAME --reference FILE",
-        )  # fmt: skip
-    chosen = table.select(columns)
-    return Reference(chosen, _kinds(chosen), 0)
+def _nothing_in_common(table: "pl.DataFrame", seen: "pl.DataFrame") -> InvalidTable:
+    return InvalidTable(
+        "The reference and the predictions have no column in common", got=", ".join(table.columns),
+        allowed=", ".join(seen.columns) or "predictions with named inputs",
+        next_command="stackproof attach service NAME --reference FILE",
+    )  # fmt: skip
 
 
 def _features(predictions: list["LoggedPrediction"]) -> "pl.DataFrame":

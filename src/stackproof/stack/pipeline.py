@@ -16,6 +16,7 @@ from stackproof.roles.orchestration import Task, TaskResult, TaskStatus
 from stackproof.roles.tracking import ModelVersion, RunStatus
 from stackproof.stack.data import Brought, Datasets
 from stackproof.stack.definitions import FEATURES, RUN, Pipeline, Step
+from stackproof.stack.live import EMBEDDED, fillings
 from stackproof.stack.run import Features, Run, replay
 from stackproof.stack.steps import StepRecord, find_step, keep_step, read_kept, step_key
 from stackproof.stack.tracked import end_run, settle, start_run
@@ -119,11 +120,16 @@ def _start(execution: _Execution, pipeline: Pipeline) -> None:
         "params": dict(execution.params), "environment": environment.digest,
         "code": code.digest, "git_commit": code.commit, "git_patch": code.patch,
         "datasets": {name: dataset.version.digest for name, dataset in execution.datasets.items()},
-        "steps": [step.name for step in pipeline.steps],
+        "steps": [step.name for step in pipeline.steps], "tools": _external_tools(workspace),
     })  # fmt: skip
     links = [Link(run_id, Relation.USED, target) for target in used]
     params = {name: _flat(value) for name, value in execution.params.items()}
     start_run(workspace, run, *views, *links, name=pipeline.name, params=params)
+
+
+def _external_tools(workspace: Workspace) -> dict[str, str]:
+    """Role to the tool that fills it, where that is not embedded."""
+    return {filled.role: filled.by for filled in fillings(workspace.stack) if filled.by != EMBEDDED}
 
 
 def _flat(value: Any) -> str | int | float | bool | None:

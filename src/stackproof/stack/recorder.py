@@ -46,6 +46,14 @@ class Exchange:
     settled: Settled | None = None
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """`predictions`: None until it was read, which is done once."""
+
+    exchange: Exchange
+    predictions: list[LoggedPrediction] | None = None
+
+
 @dataclass
 class Counts:
     """Requests since the process started. `lost`: not recorded, because too many were waiting or what they need was
@@ -78,12 +86,13 @@ class Recorder:
         self._home = home
         self._deployment = deployment
         self._rows = rows
-        self._queue: queue.Queue[Exchange] = queue.Queue(waiting)
+        self._queue: queue.Queue[_Waiting] = queue.Queue(waiting)
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self._ledger: Ledger | None = None
         self._store: Store | None = None
         self._warned = float("-inf")
+        self._cause = ""
         self._told_at = time.monotonic()
 
     def offer(self, exchange: Exchange) -> bool:
@@ -91,9 +100,9 @@ class Recorder:
         if self._thread is None:
             self._start()
         try:
-            self._queue.put_nowait(exchange)
+            self._queue.put_nowait(_Waiting(exchange))
         except queue.Full:
-            self.counts.lose(1, "too many were waiting")
+            self.counts.lose(1, f"too many were waiting. {self._cause}".strip())
             return False
         return True
 
@@ -112,7 +121,7 @@ class Recorder:
         self._thread.start()
 
     def _run(self) -> None:
-        batch: list[Exchange] = []
+        batch: list[_Waiting] = []
         while batch or not self._ending.is_set() or not self._queue.empty():
             batch = batch or self._take()
             written = self._try(batch)
@@ -124,7 +133,7 @@ class Recorder:
         self._tell(force=True)
         self._release()
 
-    def _take(self) -> list[Exchange]:
+    def _take(self) -> list[_Waiting]:
         """What has come; nothing after a while, so that the end is seen."""
         try:
             taken = [self._queue.get(timeout=0.2)]
@@ -134,7 +143,7 @@ class Recorder:
             taken.append(self._queue.get_nowait())
         return taken
 
-    def _try(self, batch: list[Exchange]) -> bool:
+    def _try(self, batch: list[_Waiting]) -> bool:
         """Whether it is done with, recorded or not understood."""
         if not batch:
             self._tell()
@@ -144,15 +153,15 @@ class Recorder:
         except (RefusedInput, Conflict) as refused:
             return self._try_apart(batch, refused)
         except Exception as problem:  # noqa: BLE001  # whatever it is, the service goes on; it is counted and told
-            self.counts.why = f"{type(problem).__name__}: {problem}"
-            self._warn(f"predictions of {self._deployment} wait, because they can't be recorded: {self.counts.why}")
+            self._cause = f"{type(problem).__name__}: {problem}"
+            self._warn(f"predictions of {self._deployment} wait, because they can't be recorded: {self._cause}")
             if not isinstance(problem, StackproofError):
                 self._release()
             return False
         self._tell()
         return True
 
-    def _try_apart(self, batch: list[Exchange], refused: StackproofError) -> bool:
+    def _try_apart(self, batch: list[_Waiting], refused: StackproofError) -> bool:
         """One that the ledger will never take must not hold up the others."""
         if len(batch) == 1:
             self.counts.misunderstand(str(refused))
@@ -164,7 +173,7 @@ class Recorder:
             del batch[:1]
         return True
 
-    def _write(self, batch: list[Exchange]) -> None:
+    def _write(self, batch: list[_Waiting]) -> None:
         ledger, store = self._opened()
         states = ledger.find("deployment", where={"name": self._deployment}, limit=100)
         if not states:
@@ -172,7 +181,7 @@ class Recorder:
                 f"No service is attached as {self._deployment!r}",
                 next_command=f"stackproof attach service {self._deployment}",
             )
-        read = [(exchange, self._predictions(exchange, states)) for exchange in batch]
+        read = [(waiting.exchange, self._read(waiting, states)) for waiting in batch]
         told: list[BaseException | None] = []
         with store.database.transaction():
             ledger.predictions.append([one for _, some in read for one in some], told.append)
@@ -183,6 +192,11 @@ class Recorder:
             self.counts.recorded += bool(some)
             if exchange.settled is not None:
                 exchange.settled(bool(some))
+
+    def _read(self, waiting: _Waiting, states: list[Entity]) -> list[LoggedPrediction]:
+        if waiting.predictions is None:
+            waiting.predictions = self._predictions(waiting.exchange, states)
+        return waiting.predictions
 
     def _predictions(self, exchange: Exchange, states: list[Entity]) -> list[LoggedPrediction]:
         """None when it can't be read, which is counted."""
@@ -218,13 +232,13 @@ class Recorder:
         except StackproofError as problem:
             self._warn(f"the ledger could not be closed: {problem}")
 
-    def _give_up(self, batch: list[Exchange]) -> None:
+    def _give_up(self, batch: list[_Waiting]) -> None:
         left = len(batch)
         while not self._queue.empty():
             self._queue.get_nowait()
             left += 1
-        self.counts.lose(left, self.counts.why)
-        _log.error("%d requests to %s were not recorded: %s", left, self._deployment, self.counts.why)
+        self.counts.lose(left, self._cause)
+        _log.error("%d requests to %s were not recorded: %s", left, self._deployment, self._cause)
 
     def _tell(self, *, force: bool = False) -> None:
         """Leave in the ledger how many requests it lacks: whoever reads it shall know."""

@@ -10,19 +10,20 @@ from typing import Any
 from stackproof.errors import Corrupted, NotFound
 from stackproof.ledger import Entity
 from stackproof.roles.serving import LoggedPrediction
+from stackproof.stack.attached import is_attached
 from stackproof.stack.workspace import Workspace
 from stackproof.store.files import make_folders
 from stackproof.store.tables import read_table
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """One piece of the path. `ok`: it is there and its bytes have the recorded digest."""
-
-    what: str
-    id: str
-    ok: bool
-    detail: str
+from stackproof.usecases.trace_attached import (
+    attached_inputs,
+    attached_model,
+    attached_run,
+    gaps,
+    missing_model,
+    run_behind,
+)
+from stackproof.usecases.trace_tools import with_tools, worked_on
+from stackproof.usecases.verified import Verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,20 @@ class Trace:
 
     `path`: from the prediction to the datasets. `served_from`: for each feature view looked up, the
     dataset version and instant of the row used. `tables`: the exact rows behind the model: the tables
-    that the run's steps made, or the dataset versions themselves where they made none.
+    that the run's steps made, or the dataset versions themselves where they made none. `gaps`: what is
+    not known, where another tool recorded a part of the path.
     """
 
     prediction: LoggedPrediction
     path: tuple[Verified, ...]
     served_from: tuple[tuple[str, str, str], ...]
     tables: tuple[TrainingTable, ...]
+    gaps: tuple[str, ...] = ()
+
+    @property
+    def recorded_data(self) -> tuple[Verified, ...]:
+        """The datasets behind the model that another tool recorded, and whose rows Stackproof has not seen."""
+        return tuple(piece for piece in self.path if piece.what == "dataset version" and piece.by and piece.ok)
 
     @property
     def ok(self) -> bool:
@@ -70,17 +78,21 @@ def trace(workspace: Workspace, prediction_id: str) -> Trace:
     ]
     run_id = _run_of(workspace, prediction.model)
     run = _find(workspace, run_id)
-    path.append(_entity(workspace, "run", run_id, _run_detail))
-    if run is not None:
+    path.append(_run(workspace, run_id, run))
+    if run is not None and is_attached(run):
+        path += attached_inputs(ledger, run)
+    elif run is not None:
         path += _inputs_of(workspace, run)
         path += _tables_of(workspace, run)
     path += _served_from(workspace, prediction)
+    path = with_tools(workspace, path) + worked_on(workspace, run, prediction.deployment)
     path.append(_chain(workspace))
     sources = tuple(
         (view, version or "nothing found", "" if known_at is None else known_at.isoformat())
         for view, (version, known_at) in prediction.sources.items()
     )
-    return Trace(prediction, tuple(path), sources, _training_tables(workspace, run))
+    unknown = gaps(ledger, _find(workspace, prediction.deployment), _find(workspace, prediction.model), run)
+    return Trace(prediction, tuple(path), sources, _training_tables(workspace, run), unknown)
 
 
 def export_rows(workspace: Workspace, found: Trace, folder: Path) -> list[Path]:
@@ -128,7 +140,15 @@ def _entity(workspace: Workspace, what: str, identifier: str, detail: Callable[[
 
 def _deployment_detail(entity: Entity) -> str:
     routes: Any = entity.attributes["routes"]
+    if is_attached(entity):
+        return f"attached: something else serves it, as {entity.attributes['asked'] or 'an unknown model'}"
     return ", ".join(f"{model}@{version} {weight:.0%}" for model, version, _digest, weight in routes)
+
+
+def _run(workspace: Workspace, run_id: str, run: Entity | None) -> Verified:
+    if run is not None and is_attached(run):
+        return attached_run(workspace.ledger, run)
+    return _entity(workspace, "run", run_id, _run_detail)
 
 
 def _run_detail(entity: Entity) -> str:
@@ -140,14 +160,16 @@ def _run_detail(entity: Entity) -> str:
 
 def _run_of(workspace: Workspace, model_id: str) -> str:
     model = _find(workspace, model_id)
-    return str(model.attributes["run"]) if model is not None else "run:unknown"
+    return run_behind(workspace.ledger, model) if model is not None else "run:unknown"
 
 
 def _model(workspace: Workspace, model_id: str) -> Verified:
     """The model's package, fetched and verified against the digest in the ledger."""
     entity = _find(workspace, model_id)
     if entity is None:
-        return Verified("model version", model_id, False, "is not in the ledger")
+        return missing_model(model_id)
+    if is_attached(entity):
+        return attached_model(workspace.ledger, entity)
     registry = workspace.live.adapter("tracking", "registry")
     facts: Any = entity.attributes
 
@@ -202,7 +224,7 @@ def _tables_of(workspace: Workspace, run: Entity) -> list[Verified]:
 
 
 def _training_tables(workspace: Workspace, run: Entity | None) -> tuple[TrainingTable, ...]:
-    if run is None:
+    if run is None or is_attached(run):
         return ()
     facts: Any = run.attributes
     outputs = {step: digest for step, (kind, digest) in facts.get("outputs", {}).items() if kind == "table"}

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 from stackproof.adapters.monitoring.evidently_features import Breach, Features, normalised, watched
 from stackproof.errors import Conflict, NotFound, RefusedInput, StackproofError, StorageFailed, UnknownName
-from stackproof.roles.adapter import Health, Option, Setting
+from stackproof.roles.adapter import PORT, Health, Option, ServerSpec, Setting
 from stackproof.roles.monitoring import ColumnKind, Finding, Policy
 from stackproof.roles.table import Table
 
@@ -64,7 +64,8 @@ class EvidentlyMonitoring:
     tool: ClassVar[str] = "evidently"
     capabilities: ClassVar[frozenset[str]] = frozenset({"drift", "links"})
     options: ClassVar[Mapping[str, Option]] = {
-        "reports": Option("string", "the looks that are kept as reports in Evidently's workspace", "alarms", REPORTS)
+        "reports": Option("string", "the looks that are kept as reports in Evidently's workspace", "alarms", REPORTS),
+        "port": Option("integer", "of Evidently's UI, which `stackproof up` starts; none: one that is free"),
     }
 
     def __init__(self, setting: Setting) -> None:
@@ -85,6 +86,24 @@ class EvidentlyMonitoring:
                 return Health(True, version, f"Evidently {version}, watches and reports are kept in {self._home}")
         except StackproofError as problem:
             return Health(False, version, str(problem))
+
+    @staticmethod
+    def server(setting: Setting, python: Path) -> ServerSpec:
+        """See `HasServer.server`: Evidently's UI on the kept reports. It only reads them."""
+        kept = setting.home / "workspace"
+        kept.mkdir(parents=True, exist_ok=True)
+        return ServerSpec(
+            name="evidently",
+            arguments=(
+                *(str(python.parent / "evidently"), "ui", "--workspace", str(kept)),
+                *("--host", "127.0.0.1", "--port", PORT),
+            ),
+            folder=setting.home,
+            url=f"http://127.0.0.1:{PORT}",
+            health=f"http://127.0.0.1:{PORT}/api/version",
+            variables={"DO_NOT_TRACK": "1"},
+            port=int(str(setting.options.get("port") or 0)),
+        )
 
     def link(self, identifier: str, ui: str) -> str:
         """Of a deployment: its project in Evidently's workspace, with the looks that are kept there."""

@@ -50,11 +50,13 @@ class Log:
         self._lost, self._why = 0, ""
 
     def write(self, data: bytes) -> None:
-        try:
-            self._append(data)
-        except OSError as error:
-            self._lost += len(data)
-            self._why = str(error.strerror)
+        for begin in range(0, len(data), self._size):
+            piece = data[begin : begin + self._size]
+            try:
+                self._append(piece)
+            except OSError as error:
+                self._lost += len(piece)
+                self._why = str(error.strerror)
 
     def say(self, line: str) -> None:
         """One line of our own."""

@@ -85,7 +85,10 @@ class Keeper:
         self._stand(
             Standing.STARTING, url=spec.url, health=spec.health, port=spec.port, options=spec.options, detail=""
         )
-        server = Guarded(spec, self._places, self._patience)
+        try:
+            server = Guarded(spec, self._places, self._patience)
+        except OSError as error:
+            return f"its guard could not be started: {error}"
         try:
             return self._became_ready(server, spec) or self._watched(server, spec)
         finally:

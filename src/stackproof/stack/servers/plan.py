@@ -40,8 +40,8 @@ class Patience:
     first_pause_s: float = 1.0
     longest_pause_s: float = 30.0
     steady_s: float = 60.0
-    check_s: float = 2.0
-    misses: int = 5
+    check_s: float = 5.0
+    misses: int = 3
     stop_s: float = 15.0
     log_bytes: int = 10_000_000
     log_files: int = 3

@@ -87,7 +87,10 @@ class Supervisor:
 
     def _hold(self, wanted: Wanted) -> None:
         if wanted.in_use and wanted.in_use not in self._uses:
-            self._uses[wanted.in_use] = InUse(Path(wanted.in_use))
+            try:
+                self._uses[wanted.in_use] = InUse(Path(wanted.in_use))
+            except StorageFailed as problem:
+                say(f"{wanted.spec.name}: its environment can't be kept from being removed: {problem}")
 
     def _settled(self, name: str) -> bool:
         keeper = self._keepers.get(name)
