@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from stackproof.stack.definitions import count, mean, total
     from stackproof.stack.models import Model, matrix, model_inputs, package_model
     from stackproof.stack.project import Project
+    from stackproof.stack.recorded_service import RecordPredictions
     from stackproof.stack.run import Features, Run
 
 _HOMES = {
@@ -36,14 +37,15 @@ _HOMES = {
     "stackproof.stack.definitions": ("count", "mean", "total"),
     "stackproof.stack.models": ("Model", "matrix", "model_inputs", "package_model"),
     "stackproof.stack.project": ("Project",),
+    "stackproof.stack.recorded_service": ("RecordPredictions",),
     "stackproof.stack.run": ("Features", "Run"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Between", "Choice", "ColumnType", "Features", "FloatRange", "HasColumn", "IntRange", "Missing", "Model",
-    "OneOf", "ParamValue", "Project", "PrunedTrial", "References", "RowCount", "Run", "Severity", "Space", "TensorSpec",
-    "Trial", "Unique", "count", "matrix", "mean", "model_inputs", "package_model", "total",
+    "OneOf", "ParamValue", "Project", "PrunedTrial", "RecordPredictions", "References", "RowCount", "Run", "Severity",
+    "Space", "TensorSpec", "Trial", "Unique", "count", "matrix", "mean", "model_inputs", "package_model", "total",
 ]  # fmt: skip
 
 

@@ -41,6 +41,8 @@ ADAPTERS = (
     Entry("tracking", "wandb", "stackproof.adapters.tracking.wandb:WandbTracking", ""),
     Entry("orchestration", "prefect", "stackproof.adapters.orchestration.prefect:PrefectRunner", ""),
     Entry("monitoring", "evidently", "stackproof.adapters.monitoring.evidently:EvidentlyMonitoring", ""),
+    Entry("monitoring", "nannyml", "stackproof.adapters.monitoring.nannyml:NannymlMonitoring", ""),
+    Entry("monitoring", "prometheus", "stackproof.adapters.monitoring.prometheus:PrometheusMonitoring", ""),
     Entry("validation", "great-expectations", "stackproof.adapters.validation.great_expectations:GreatExpectations", ""),
     Entry("versioning", "dvc", "stackproof.adapters.versioning.dvc:DvcSnapshots", ""),
 )

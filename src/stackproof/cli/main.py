@@ -24,9 +24,14 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "compare": ("compare:compare", "Decide", "Compare TOOLS side by side, with dates and ages."),
     "review": ("review:review", "Decide", "Hold an earlier decision against what is known today."),
     "catalog": ("catalog:catalog", "Decide", "List the tools that are known, or show one TOOL with its sources."),
+    "prove": ("prove:prove", "Prove", "Run a role's scenario on each of the TOOLS, here, and compare."),
     "plan": ("stack:plan", "Run", "Show what applying stack.toml would change."),
-    "apply": ("stack:apply", "Run", "Apply stack.toml: check each role and record it."),
+    "apply": ("stack:apply", "Run", "Apply stack.toml: make its tools' environments, check each role and record it."),
     "check": ("stack:check", "Run", "Check what fills each role, and whether it works."),
+    "up": ("servers:up", "Run", "Start the servers of the stack, and keep them up."),
+    "down": ("servers:down", "Run", "Stop all servers of the stack."),
+    "status": ("servers:status", "Run", "Show how each server of the stack is."),
+    "logs": ("servers:logs", "Run", "Show what a server printed."),
     "envs": ("envs:envs", "Run", "List the tools' environments: what they take, and which projects use them."),
     "data": ("data:data", "Run", "Load, validate and snapshot datasets."),
     "features": ("data:features", "Run", "Make feature views readable online, or look one up."),
@@ -34,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "deploy": ("serving:deploy", "Run", "Put model versions behind a deployment, with weights."),
     "serve": ("serving:serve", "Run", "Serve a deployment over HTTP (Open Inference Protocol v2)."),
     "watch": ("serving:watch", "Run", "Watch a deployment and alert when production differs."),
+    "attach": ("attach:attach", "Run", "Take a running MLflow server, or a service, as it is."),
     "runs": ("runs:runs", "Ask", "List runs, newest or best first."),
     "show": ("runs:show", "Ask", "Show anything that the ledger knows, by its identifier."),
     "trace": ("answers:trace", "Ask", "Trace a prediction back to the exact training data."),
@@ -66,7 +72,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for section in ("Decide", "Run", "Ask"):
+        for section in ("Decide", "Prove", "Run", "Ask"):
             rows = [(name, text) for name, (_, where, text) in COMMANDS.items() if where == section]
             with formatter.section(section):
                 formatter.write_dl(rows)

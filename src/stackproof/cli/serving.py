@@ -92,13 +92,18 @@ def serve(name: str, host: str, port: int, project_path: Path, format_: str) -> 
     is_flag=True,
     help="Look at all predictions again; without it, at those since the last watcher stopped.",
 )
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(1, 65535),
+    help="Tell how it goes at /metrics on this port; without it, on a free one if a tool scrapes it.",
+)
 @click.option("--once", is_flag=True, help="Look at what is there, then end; exit code 1 when there was an alert.")
 @project_option
 @format_option
 @click.pass_context
 def watch(
     ctx: click.Context, name: str, sinks: tuple[str, ...], false_alarms_per_million: float,
-    heartbeat_s: float, from_start: bool, once: bool, project_path: Path, format_: str,
+    heartbeat_s: float, from_start: bool, metrics_port: int | None, once: bool, project_path: Path, format_: str,
 ) -> None:  # fmt: skip
     """Watch a deployment and alert when production differs.
 
@@ -107,6 +112,7 @@ def watch(
     \b
     Example: stackproof watch delay --sink console --sink file:alerts.jsonl
     """
+    from stackproof.stack.metrics_page import metrics_page
     from stackproof.stack.watching import Watcher
 
     stopped = Event()
@@ -125,5 +131,8 @@ def watch(
         watcher.start(position=0 if from_start else None)
         if format_ == "json":
             click.echo(json.dumps({"watching": name, "position": watcher.state.position}))
-        watcher.follow(stopped.is_set, heard)
+        elif watcher.waits_for:
+            click.echo(f"{name}: waits for {watcher.waits_for}")
+        with metrics_page(workspace, name, watcher.metrics, metrics_port):
+            watcher.follow(stopped.is_set, heard)
     ctx.exit(1 if once and watcher.state.alerts else 0)

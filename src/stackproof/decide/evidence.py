@@ -53,13 +53,15 @@ def _rating(value: float, measure: Measure) -> float:
 
 
 def wrong_results(proofs: Iterable[Proof], tool: str) -> Proof | None:
-    """The newest proof of the tool, if its results were wrong; None where they were right or nothing was run."""
-    found = sorted((proof for proof in proofs if proof.tool == tool), key=lambda proof: proof.at)
-    return found[-1] if found and not found[-1].correct else None
+    """The newest proof of the tool whose results were wrong; None where there is none.
 
-
-def _source(proof: Proof) -> str:
-    return f"proof of {proof.tool}: {proof.scenario}"
+    Only a later right one of the same role and scenario takes a wrong one back: a small scenario clears no large one.
+    """
+    last: dict[tuple[str, str], Proof] = {}
+    for proof in sorted(proofs, key=lambda proof: proof.at):
+        if proof.tool == tool:
+            last[proof.role, proof.scenario] = proof
+    return max((proof for proof in last.values() if not proof.correct), key=lambda proof: proof.at, default=None)
 
 
 def source_of(proof: Proof) -> str:

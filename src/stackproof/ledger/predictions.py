@@ -58,6 +58,12 @@ class PredictionStore:
             raise NotFound(f"No prediction {id!r} was logged", next_command="stackproof trace")
         return found
 
+    def known(self, ids: Sequence[str]) -> dict[str, LoggedPrediction]:
+        """Those of the identifiers that were logged."""
+        query = f"SELECT {_COLUMNS} FROM ledger_predictions WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608  # a constant
+        with self._database.read() as connection:
+            return {row[0]: _decode(*row) for row in connection.execute(query, (json.dumps(list(ids)),))}
+
     def after(
         self,
         position: int,

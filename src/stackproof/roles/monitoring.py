@@ -1,7 +1,8 @@
 """Monitoring: does production behave differently from the reference?
 
 Capabilities: "drift" (`DriftMonitor`), "performance" (`PerformanceMonitor`), "estimate"
-(`PerformanceEstimator`), "metrics" (`MetricsSink`), "alerts" (`AlertSink`).
+(`PerformanceEstimator`), "metrics" (`MetricsSink`), "scrape"
+(`PageScraper`), "alerts" (`AlertSink`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -154,6 +155,18 @@ class MetricsSink(Protocol):
 
     def expose(self, values: Mapping[str, float], labels: Mapping[str, str]) -> str:
         """The values as a page in the Prometheus text format, names prefixed `stackproof_`."""
+        ...
+
+
+class PageScraper(Protocol):
+    """Capability "scrape"."""
+
+    def scrape(self, job: str, name: str, target: str) -> None:
+        """Read the page /metrics at `target` (HOST:PORT) again and again from now on, in place of the one before.
+
+        `job`: "serving" for a model server, "watching" for a watcher. `name`: the deployment's. `target` "" ends it;
+        a server that runs takes it up by itself. Raises `StorageFailed`.
+        """
         ...
 
 

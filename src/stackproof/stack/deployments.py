@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from stackproof.errors import Conflict, NotFound, RefusedInput
 from stackproof.ledger import Entity, Link, Relation
@@ -113,9 +114,16 @@ def serve(workspace: Workspace, name: str, *, host: str, port: int, on_ready: Ca
         served = changed.id
         return changed
 
+    live = workspace.live
+
+    def ready(url: str) -> None:
+        if live.able("monitoring", "scrape"):
+            live.adapter("monitoring", "scrape").scrape("serving", name, urlsplit(url).netloc)
+        on_ready(url)
+
     workspace.live.adapter("serving", "serve").run(
         serving,
         features=workspace.live.adapter("features", "online"),
         log=workspace.ledger.predictions,
-        host=host, port=port, on_ready=on_ready, updates=update,
+        host=host, port=port, on_ready=ready, updates=update,
     )  # fmt: skip

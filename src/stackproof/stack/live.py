@@ -89,6 +89,10 @@ class LiveStack:
                 return tool
         return EMBEDDED
 
+    def able(self, role: str, capability: str) -> bool:
+        """Whether one of the role's tools, or the embedded part, has the capability. Nothing is started."""
+        return capability in registry.load(registry.find(role, self.tool(role, capability))).capabilities
+
     def link(self, role: str, capability: str, identifier: str) -> str:
         """Where the UI of the tool that does this shows what the ledger calls `identifier`; "" for nowhere."""
         tool = self.tool(role, capability)
@@ -131,7 +135,7 @@ class LiveStack:
         adapter_class = registry.load(entry)
         given = choice.options if choice.tool == tool else {}
         server = running_servers(self._home).get(tool)
-        there = {**(server.options if server and server.healthy else {}), **with_secrets(given)}
+        there = {**with_secrets(given), **(server.options if server else {})}
         options = checked_options(role, tool, there, adapter_class.options)
         setting = Setting(home=tool_home(self._home, role, tool), options=options)
         setting.home.mkdir(parents=True, exist_ok=True)

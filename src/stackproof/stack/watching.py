@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -61,6 +61,7 @@ class Watcher:
         self._replay = False
         self._after = 0
         self.state = WatchState(0, 0, 0)
+        self._last_alert = 0.0
 
     @property
     def waits_for(self) -> str:
@@ -128,6 +129,17 @@ class Watcher:
                 return
             time.sleep(POLL_S)
 
+    def metrics(self) -> Mapping[str, float]:
+        """What is told of the watching, for a page of metrics: rows, alerts, how far behind, the last alert."""
+        waiting = self._workspace.ledger.predictions.after(self.state.position, deployment_name=self._name, limit=1)
+        lag = (self._workspace.clock() - waiting[0][1].at).total_seconds() if waiting else 0.0
+        return {
+            "watch_rows": self.state.rows,
+            "watch_alerts": self.state.alerts,
+            "watch_lag_seconds": max(0.0, lag),
+            "watch_last_alert_time_seconds": self._last_alert,
+        }
+
     def look(self) -> list[Alert]:
         """Take the predictions that are new, test them, record and send what is found."""
         alerts: list[Alert] = []
@@ -168,6 +180,7 @@ class Watcher:
             last_prediction=self._prediction(last, end),
         )
         self._record(alert)
+        self._last_alert = alert.at.timestamp()
         return alert
 
     def _send(self, alerts: Sequence[Alert]) -> None:

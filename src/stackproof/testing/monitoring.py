@@ -24,7 +24,7 @@ CHANGED_FACTOR = 0.44704
 
 
 class MonitoringConformance(Conformance):
-    """Covers the capabilities "drift", "performance", "metrics" and "alerts"."""
+    """Covers the capabilities "drift", "performance", "estimate", "metrics" and "alerts"."""
 
     def test_a_stream_from_the_reference_raises_no_alarm(self, adapter: Any) -> None:
         needs(adapter, "drift")
@@ -180,6 +180,77 @@ class MonitoringConformance(Conformance):
         with pytest.raises(RefusedInput):
             adapter.performance([0.5, prediction], [True, False])
 
+    @pytest.mark.parametrize("bias", [1.0, 3.0])
+    def test_an_estimate_is_near_the_truth_also_where_the_reference_was_too_sure(
+        self, adapter: Any, bias: float
+    ) -> None:
+        needs(adapter, "estimate")
+        known, labels = _outcomes(4000, seed=1)
+        predictions, truth = _outcomes(4000, seed=2)
+        found = adapter.estimate(_biased(known, bias), labels, _biased(predictions, bias))
+        assert found.rows == 4000
+        assert 0 < found.auc_error < 0.02
+        assert 0 < found.accuracy_error < 0.02
+        assert abs(found.auc - _auc(predictions, truth)) < 4 * found.auc_error
+        assert abs(found.accuracy - _accuracy(_biased(predictions, bias), truth)) < 4 * found.accuracy_error
+
+    def test_an_estimate_falls_when_predictions_become_unsure(self, adapter: Any) -> None:
+        needs(adapter, "estimate")
+        known, labels = _outcomes(4000, seed=1)
+        unsure, truth = _outcomes(4000, seed=2, least=0.35, most=0.65)
+        found = adapter.estimate(known, labels, unsure)
+        assert found.auc < _auc(known, labels) - 0.1
+        assert abs(found.auc - _auc(unsure, truth)) < 0.05
+        assert abs(found.accuracy - _accuracy(unsure, truth)) < 0.05
+
+    def test_an_estimate_is_the_same_for_the_same_input_in_any_order(self, adapter: Any) -> None:
+        needs(adapter, "estimate")
+        known, labels = _outcomes(500, seed=1)
+        predictions, _ = _outcomes(300, seed=2)
+        found = adapter.estimate(known, labels, predictions)
+        assert adapter.estimate(known, labels, predictions) == found
+        turned = adapter.estimate(known, labels, predictions[::-1])
+        assert (turned.auc, turned.accuracy) == pytest.approx((found.auc, found.accuracy), abs=1e-9)
+
+    @pytest.mark.parametrize("predictions", [[0.5], [0.0], [1.0], [0.0, 1.0], [0.3] * 50, [0.0] * 30 + [1.0] * 30])
+    def test_an_estimate_of_few_equal_or_certain_predictions_is_finite(
+        self, adapter: Any, predictions: list[float]
+    ) -> None:
+        needs(adapter, "estimate")
+        known, labels = _outcomes(200, seed=1)
+        found = adapter.estimate(known, labels, predictions)
+        assert found.rows == len(predictions)
+        is_certain = set(predictions) in ({0.0}, {1.0})
+        assert is_certain if found.auc is None else 0 <= found.auc <= 1
+        assert 0 <= found.accuracy <= 1
+        assert math.isfinite(found.auc_error)
+        assert math.isfinite(found.accuracy_error)
+
+    @pytest.mark.parametrize(
+        ("known", "labels", "predictions"),
+        [
+            ([0.5] * 30, [True] * 29, [0.5]),
+            ([0.2, 0.8], [False, True], [0.5]),
+            ([0.5] * 30, [True] * 30, [0.5]),
+            ([0.5] * 30, [True, False] * 15, []),
+        ],
+    )
+    def test_an_estimate_refuses_a_reference_that_teaches_nothing(
+        self, adapter: Any, known: list[float], labels: list[bool], predictions: list[float]
+    ) -> None:
+        needs(adapter, "estimate")
+        with pytest.raises(InvalidTable):
+            adapter.estimate(known, labels, predictions)
+
+    @pytest.mark.parametrize("wrong", [-0.1, 1.5, math.nan, math.inf])
+    def test_an_estimate_refuses_what_is_no_probability(self, adapter: Any, wrong: float) -> None:
+        needs(adapter, "estimate")
+        known, labels = _outcomes(100, seed=1)
+        with pytest.raises(RefusedInput):
+            adapter.estimate(known, labels, [0.5, wrong])
+        with pytest.raises(RefusedInput):
+            adapter.estimate([wrong, *known[1:]], labels, [0.5])
+
     def test_metrics_are_prefixed_escaped_and_typed(self, adapter: Any) -> None:
         needs(adapter, "metrics")
         page = adapter.expose({"rows": 3.0, "log-loss": math.nan, "up": math.inf}, {"model": 'a"b\\c\nd é'})
@@ -285,6 +356,34 @@ def _is_sound(finding: Finding, *, position: int) -> None:
     assert finding.test
     assert finding.effect
     assert isinstance(finding.hint, str)
+
+
+def _outcomes(count: int, *, seed: int, least: float = 0.0, most: float = 1.0) -> tuple[list[float], list[bool]]:
+    """Chances between `least` and `most`, and for each whether it happened."""
+    draw = random.Random(seed)
+    chances = [draw.uniform(least, most) for _ in range(count)]
+    return chances, [draw.random() < chance for chance in chances]
+
+
+def _biased(chances: Sequence[float], power: float) -> list[float]:
+    """In the same order, all too low when `power` is above 1."""
+    return [chance**power for chance in chances]
+
+
+def _accuracy(predictions: Sequence[float], truth: Sequence[bool]) -> float:
+    return sum((p >= 0.5) == t for p, t in zip(predictions, truth, strict=True)) / len(truth)
+
+
+def _auc(predictions: Sequence[float], truth: Sequence[bool]) -> float:
+    """The share of pairs, one true and one false, that are in the right order. No two predictions are equal."""
+    ranked = [t for _, t in sorted(zip(predictions, truth, strict=True))]
+    right, false_below = 0, 0
+    for happened in ranked:
+        if happened:
+            right += false_below
+        else:
+            false_below += 1
+    return right / (false_below * (len(truth) - false_below))
 
 
 def _table(columns: Mapping[str, Sequence[object]]) -> Any:

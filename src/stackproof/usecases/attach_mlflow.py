@@ -20,7 +20,8 @@ from stackproof.usecases.attach_rest import Found, MlflowServer
 class Reading:
     """What one reading of a server found: how many, and how many of them were new or had changed.
 
-    `version`: the server's own, "" when it says none. `without_data`: runs with a model that name no dataset.
+    `version`: the server's own, "" when it says none. `ours`: those that Stackproof recorded itself, and which stay as
+    they are. `without_data`: runs with a model that name no dataset.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Reading:
     aliases: int
     new: int
     changed: int
+    ours: int
     without_data: int
 
 
@@ -225,7 +227,7 @@ def _recorded(workspace: Workspace, reader: _Reader, attachment: Entity, version
     ledger, seen = workspace.ledger, reader.seen
     reading = Reading(
         new_id("reading", now=reader.read_at), reader.server.url, version, seen["runs"], seen["models"],
-        seen["aliases"], seen[Outcome.NEW], seen[Outcome.CHANGED], _without_data(ledger),
+        seen["aliases"], seen[Outcome.NEW], seen[Outcome.CHANGED], seen[Outcome.OURS], _without_data(ledger),
     )  # fmt: skip
     facts = {name: getattr(reading, name) for name in ("url", "runs", "models", "aliases", "new", "changed")}
     ledger.record(Entity(reading.id, "reading", reader.read_at, facts), Link(reading.id, Relation.USED, attachment.id))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ RUN_TAG = "stackproof.run"
 COMMIT = "mlflow.source.git.commit"
 NOISE = {"mlflow.log-model.history", "mlflow.runName", "mlflow.user"}
 ENDED = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "killed"}
+_CREDENTIALS = re.compile(r"""(\b[A-Za-z][A-Za-z0-9+.-]*://)[^/\s@"']+@""")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Found = Mapping[str, Any]
@@ -95,7 +97,7 @@ def version_of(version: Found, run: Entity | None) -> Told:
             "run": run.id if run else None,
             "mlflow_run_id": str(version.get("run_id") or "") or None,
             "registered_at": registered.isoformat(),
-            "source": str(version.get("source", "")),
+            "source": bare(str(version.get("source", ""))),
             "status": str(version.get("status", "")),
             "stage": str(version.get("current_stage", "")),
             "description": str(version.get("description", "")),
@@ -131,7 +133,12 @@ def _part(whole: Found, name: str) -> Found:
 
 
 def _pairs(items: Any) -> dict[str, str]:
-    return {str(item["key"]): str(item.get("value", "")) for item in items or []}
+    return {str(item["key"]): bare(str(item.get("value", ""))) for item in items or []}
+
+
+def bare(text: str) -> str:
+    """Without the credentials in an address: a repository's often has some, and the ledger never forgets."""
+    return _CREDENTIALS.sub(r"\1", text)
 
 
 def _plain(text: Any) -> JSON:
@@ -139,7 +146,7 @@ def _plain(text: Any) -> JSON:
     if not text:
         return None
     try:
-        read: JSON = json.loads(text)
-    except (ValueError, TypeError):
-        return str(text)
+        read: JSON = json.loads(bare(str(text)))
+    except ValueError:
+        return bare(str(text))
     return read

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from stackproof.errors import RefusedInput
-from stackproof.roles.proof import Figure, Proof
+from stackproof.roles.proof import Conformance, Figure, Proof
 
 SCHEMA = 1
+_TEXTS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+_REASONS: dict[str, Any] = {"type": "object", "additionalProperties": {"type": "string"}}
 SHAPE: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -27,7 +29,21 @@ SHAPE: dict[str, Any] = {
         "versions": {"type": "object", "additionalProperties": {"type": "string"}},
         "lock_digest": {"type": "string"},
         "correct": {"type": "boolean"},
-        "faults": {"type": "array", "items": {"type": "string"}},
+        "faults": _TEXTS,
+        "lacking": _TEXTS,
+        "deviations": _REASONS,
+        "conformance": {
+            "type": "object",
+            "properties": {
+                "passed": {"type": "integer", "minimum": 0},
+                "failed": _REASONS,
+                "deviating": _REASONS,
+                "lacking": _REASONS,
+            },
+            "required": ["passed", "failed", "deviating", "lacking"],
+            "additionalProperties": False,
+        },
+        "notes": _TEXTS,
         "figures": {
             "type": "array",
             "items": {
@@ -105,6 +121,10 @@ def parse_proof(document: Any, source: str) -> Proof:
         correct=document["correct"],
         faults=tuple(document.get("faults", ())),
         figures=figures,
+        lacking=tuple(document.get("lacking", ())),
+        deviations=document.get("deviations", {}),
+        conformance=Conformance(**document["conformance"]) if "conformance" in document else None,
+        notes=tuple(document.get("notes", ())),
     )
 
 
@@ -130,7 +150,25 @@ def proof_document(proof: Proof) -> dict[str, Any]:
         "correct": proof.correct,
         "faults": list(proof.faults),
         "figures": [{"name": one.name, "unit": one.unit, "values": list(one.values)} for one in proof.figures],
+        **_further(proof),
     }
+
+
+def _further(proof: Proof) -> dict[str, Any]:
+    """What a proof need not have: it is left out where there is nothing to say."""
+    found: dict[str, Any] = {
+        "lacking": list(proof.lacking),
+        "deviations": dict(proof.deviations),
+        "notes": list(proof.notes),
+    }
+    if proof.conformance is not None:
+        found["conformance"] = {
+            "passed": proof.conformance.passed,
+            "failed": dict(proof.conformance.failed),
+            "deviating": dict(proof.conformance.deviating),
+            "lacking": dict(proof.conformance.lacking),
+        }
+    return {key: value for key, value in found.items() if value}
 
 
 def write_proofs(proofs: Sequence[Proof], folder: Path) -> list[Path]:
@@ -141,7 +179,7 @@ def write_proofs(proofs: Sequence[Proof], folder: Path) -> list[Path]:
     written = []
     for proof in proofs:
         name = f"{proof.role}-{proof.tool}-{proof.scenario}-{proof.at:%Y%m%dT%H%M%S}.json"
-        file = folder / name.replace("/", "-").replace(" ", "-")
+        file = folder / name.replace("/", "-").replace(" ", "-").replace(",", "")
         text = json.dumps(proof_document(proof), indent=2, ensure_ascii=False)
         write_durably(file, f"{text}\n".encode())
         written.append(file)

@@ -9,11 +9,14 @@ from typing import Any
 
 from stackproof.errors import Conflict, NotFound
 from stackproof.ledger import Entity
+from stackproof.stack.attached import missing_for_reference
+from stackproof.stack.deployments import latest_entity
 from stackproof.stack.watching import live_beats, position_of
 from stackproof.stack.workspace import Workspace
 from stackproof.usecases.drills import UNIT_CHANGE
 from stackproof.usecases.reproduce import reproduce
 from stackproof.usecases.trace import latest_prediction, trace
+from stackproof.usecases.trace_attached import run_behind
 
 NOTICE_WITHIN_S = 300.0
 BEATS = 500
@@ -91,7 +94,7 @@ def _run_to_reproduce(workspace: Workspace, prediction: str | None) -> str:
         if not finished:
             raise NotFound("No run has finished yet", next_command="stackproof run PIPELINE") from None
         return str(finished[0].id)
-    return str(workspace.ledger.get(served.model).attributes["run"])
+    return run_behind(workspace.ledger, workspace.ledger.get(served.model))
 
 
 def _notice(workspace: Workspace) -> Answer:
@@ -127,7 +130,7 @@ def _coverage(workspace: Workspace, name: str) -> tuple[bool, str, str]:
     predictions = workspace.ledger.predictions
     beats = live_beats(workspace, name, limit=BEATS)
     if not beats:
-        return False, f"{name}: no monitor ever watched it", ""
+        return False, f"{name}: {_unwatched(workspace, name)}", ""
     newest = beats[0]
     worst = max((_wait_s(workspace, name, earlier, later) for later, earlier in pairwise(beats)), default=0.0)
     waiting = predictions.after(position_of(newest), deployment_name=name, limit=1)
@@ -141,6 +144,14 @@ def _coverage(workspace: Workspace, name: str) -> tuple[bool, str, str]:
         f"{name}: all predictions up to position {looked} were looked at, none later than {worst:.0f} s",
         newest.id,
     )
+
+
+def _unwatched(workspace: Workspace, name: str) -> str:
+    state = latest_entity(workspace, name)
+    given: Any = {} if state is None else state.attributes.get("reference", {})
+    if state is not None and workspace.ledger.predictions.count(state.id) < given.get("first", 0):
+        return f"a monitor waits for {missing_for_reference(workspace, state)}"
+    return "no monitor ever watched it"
 
 
 def _wait_s(workspace: Workspace, name: str, earlier: Entity, later: Entity) -> float:
@@ -178,13 +189,18 @@ def _trace(workspace: Workspace, prediction: str | None) -> Answer:
     except NotFound as missing:
         return _no("trace", str(missing), missing.next_command or "stackproof serve NAME")
     rows = ", ".join(f"{table.rows:,} rows of {table.name}" for table in found.tables)
+    told = tuple(
+        f"training data that {it.by} recorded, not verified: {it.id}, {it.detail}" for it in found.recorded_data
+    )
+    unknown = tuple(f"not known: {gap}" for gap in found.gaps)
     whole = [f"{piece.what}: {piece.id}" for piece in found.path if piece.ok]
     broken = [f"{piece.what} {piece.id} is damaged or missing: {piece.detail}" for piece in found.path if not piece.ok]
     evidence = (
         (*broken, " → ".join(whole), f"the exact training data: {rows}") if rows else (*broken, " → ".join(whole))
     )
     return Answer(
-        "trace", QUESTIONS["trace"], found.ok and bool(found.tables), evidence, (found.prediction.id,),
+        "trace", QUESTIONS["trace"], found.ok and bool(found.tables or told), (*evidence, *told, *unknown),
+        (found.prediction.id,),
         f"stackproof trace {found.prediction.id}",
     )  # fmt: skip
 

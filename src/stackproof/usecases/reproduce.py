@@ -16,6 +16,7 @@ from stackproof.envs.build import build_environment
 from stackproof.envs.capture import Environment, LocalCode
 from stackproof.errors import Conflict, Corrupted, NotFound, RefusedInput, StepFailed, Unavailable
 from stackproof.ledger import Entity, Link, Relation
+from stackproof.stack.attached import ATTACHED, is_attached
 from stackproof.stack.workspace import HOME_VARIABLE, Workspace
 from stackproof.store import new_id
 
@@ -61,6 +62,11 @@ def reproduce(workspace: Workspace, run_id: str) -> Reproduction:
     run = workspace.ledger.get(run_id)
     if run.kind != "run":
         raise RefusedInput("Only a run can be reproduced", got=run_id, allowed="run:…", next_command="stackproof runs")
+    if is_attached(run):
+        raise Conflict(
+            f"{run_id} was read from {run.attributes[ATTACHED]}: Stackproof did not run it, so can't run it again",
+            allowed="a run of `stackproof run`", next_command=f"stackproof show {run_id}",
+        )  # fmt: skip
     if run.attributes.get("status") != "finished":
         raise Conflict(
             "Only a finished run can be reproduced", got=f"{run_id} is {run.attributes.get('status', 'running')}",

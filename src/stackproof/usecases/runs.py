@@ -10,6 +10,7 @@ from stackproof.roles.tracking import Run
 from stackproof.stack.pipeline import PipelineRun, run_pipeline
 from stackproof.stack.tracked import settle
 from stackproof.stack.workspace import Workspace
+from stackproof.usecases.attach_runs import only_attached, recorded_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,17 @@ class Shown:
 def list_runs(
     workspace: Workspace, *, limit: int = 20, order_by: str | None = None, descending: bool = True
 ) -> list[Run]:
-    """The project's runs, newest first or by a metric. Raises `UnknownName` for a metric that none of them has."""
-    settle(workspace)
-    reader = workspace.live.adapter("tracking", "read-runs")
-    runs: list[Run] = reader.search_runs(
-        workspace.project.name, order_by_metric=order_by, descending=descending, limit=limit
-    )
+    """The project's runs, newest first or by a metric. Raises `UnknownName` for a metric that none of them has.
+
+    Of a project that only joined a server: the runs that were read from it.
+    """
+    runs: list[Run]
+    if only_attached(workspace):
+        runs = recorded_runs(workspace.ledger, limit=limit, order_by=order_by, descending=descending)
+    else:
+        settle(workspace)
+        reader = workspace.live.adapter("tracking", "read-runs")
+        runs = reader.search_runs(workspace.project.name, order_by_metric=order_by, descending=descending, limit=limit)
     known = {name for run in runs for name in run.metrics}
     if order_by is not None and runs and order_by not in known:
         raise UnknownName("metric", order_by, known, next_command="stackproof runs")

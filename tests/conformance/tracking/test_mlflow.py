@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
 
+from stackproof.adapters.tracking.mlflow import MlflowTracking
 from stackproof.envs.bridge.bridging import bridged
 from stackproof.errors import Conflict, NotFound, RefusedInput, Unavailable, UnknownName
 from stackproof.roles.adapter import Setting
@@ -29,16 +30,12 @@ from stackproof.testing.tracking import TrackingConformance
 pytestmark = pytest.mark.tools
 
 ADAPTER = "stackproof.adapters.tracking.mlflow:MlflowTracking"
-NO_MICROSECONDS = "MLflow keeps an instant to the millisecond"
 AT = datetime(2026, 2, 3, 4, 5, 6, 789000, tzinfo=UTC)
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 class MlflowConformance(TrackingConformance):
-    deviations: ClassVar[Mapping[str, str]] = {
-        "test_a_point_keeps_its_instant_to_the_microsecond_in_utc": NO_MICROSECONDS,
-        "test_ten_thousand_points_come_back": NO_MICROSECONDS,
-    }
+    deviations = MlflowTracking.deviations
     python: Path
     options: Mapping[str, object] = MappingProxyType({})
 

@@ -31,7 +31,8 @@ def test_every_tool_with_a_recipe_has_locks_for_three_minor_versions() -> None:
     locks = Locks(system=LINUX)
     assert {"mlflow", "feast", "prefect", "bentoml", "evidently", "dvc"} <= set(locks.recipes)
     for tool in locks.recipes:
-        assert locks.pythons(tool) == ("3.13", "3.12", "3.11"), tool
+        # Deepchecks needs NumPy below 2, of which no release is built for Python 3.13.
+        assert locks.pythons(tool) == (("3.12", "3.11") if tool == "deepchecks" else ("3.13", "3.12", "3.11")), tool
 
 
 def test_every_line_of_a_shipped_lock_is_a_pin_with_hashes_and_nothing_else() -> None:

@@ -14,7 +14,7 @@ from stackproof.decide.evidence import measured
 from stackproof.errors import RefusedInput
 from stackproof.facts import Facts, load_facts
 from stackproof.facts.model import Criterion, Measure
-from stackproof.roles.proof import Figure, Proof
+from stackproof.roles.proof import Conformance, Figure, Proof
 from stackproof.usecases.proofs import (
     parse_proof,
     proof_document,
@@ -29,6 +29,7 @@ AS_OF = datetime.date(2026, 11, 21)
 SPEED = Criterion(
     "speed", "Speed", 8, "How fast it is", "tests", "tracking", measure=Measure("write", "ms", 1.0, 1000.0)
 )
+FURTHER = {"lacking", "deviations", "conformance", "notes"}
 texts = st.text(min_size=1, max_size=12)
 
 
@@ -137,3 +138,26 @@ def test_a_tool_whose_results_were_wrong_is_struck_out_whatever_its_speed(facts:
     assert struck.source == "proof of mlflow: smoke"
     mended = [wrong, proof("mlflow", 2.0, days=1)]
     assert decide(parse_answers({}, facts), facts, as_of=AS_OF, proofs=mended).roles["tracking"].tool == "mlflow"
+
+
+def test_a_small_scenario_clears_no_large_one_and_another_role_none(facts: Facts) -> None:
+    wrong = replace(proof("mlflow", 0.1, correct=False), scenario="full")
+    for later in (proof("mlflow", 2.0, days=1), replace(proof("mlflow", 2.0, days=1), role="serving", scenario="full")):
+        decided = decide(parse_answers({}, facts), facts, as_of=AS_OF, proofs=[wrong, later]).roles["tracking"]
+        assert decided.tool != "mlflow"
+    cleared = replace(proof("mlflow", 2.0, days=1), scenario="full")
+    assert (
+        decide(parse_answers({}, facts), facts, as_of=AS_OF, proofs=[wrong, cleared]).roles["tracking"].tool == "mlflow"
+    )
+
+
+def test_what_a_proof_need_not_have_comes_back_and_files_without_it_stay_readable() -> None:
+    suite = Conformance(58, {"test_a": "it fails"}, {"test_b": "by design"}, {"test_c": "has not the capability"})
+    whole = replace(
+        proof("mlflow", 1.0), lacking=("registry",), deviations={"test_b": "by design"}, conformance=suite, notes=("a",)
+    )
+    assert parse_proof(json.loads(json.dumps(proof_document(whole))), "a.json") == whole
+    old = {key: value for key, value in proof_document(whole).items() if key not in FURTHER}
+    assert parse_proof(old, "a.json") == proof("mlflow", 1.0)
+    with pytest.raises(RefusedInput, match="conformance"):
+        parse_proof(proof_document(whole) | {"conformance": {"passed": -1}}, "a.json")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from stackproof.adapters.tracking import mlflow_form as form
 from stackproof.adapters.tracking.content import content_of, fetched
@@ -19,15 +19,18 @@ from stackproof.adapters.tracking.mlflow_library import as_ours, foreign, librar
 from stackproof.adapters.tracking.mlflow_models import Models
 from stackproof.adapters.tracking.mlflow_points import WaitingPoints
 from stackproof.adapters.tracking.mlflow_runs import ENDED, Runs
+from stackproof.adapters.tracking.mlflow_server import server_on
 from stackproof.adapters.tracking.texts import checked_name, checked_relative, checked_run_id, checked_text
 from stackproof.errors import Conflict, NotFound, RefusedInput, StackproofError, Unavailable, UnknownName
-from stackproof.roles.adapter import Health, Option, Setting
+from stackproof.roles.adapter import Health, Option, ServerSpec, Setting
 from stackproof.roles.tracking import Artifact, Metric, ModelVersion, Param, Run, RunStatus
 
 REGISTERED = "registered_models"
 POINTS_AT_ONCE = 500
 NAMES_AT_ONCE = 100
 SHOWN_AFTER_S = 1.0
+
+NO_MICROSECONDS = "MLflow keeps an instant to the millisecond"
 
 
 class MlflowTracking:
@@ -43,7 +46,11 @@ class MlflowTracking:
     """
 
     tool: ClassVar[str] = "mlflow"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"write-runs", "read-runs", "registry"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"write-runs", "read-runs", "registry", "links"})
+    deviations: ClassVar[Mapping[str, str]] = {
+        "test_a_point_keeps_its_instant_to_the_microsecond_in_utc": NO_MICROSECONDS,
+        "test_ten_thousand_points_come_back": NO_MICROSECONDS,
+    }
     options: ClassVar[Mapping[str, Option]] = {
         "uri": Option("string", "the tracking server (http…) or database (sqlite:///…); none: a database of its own"),
         "artifacts": Option("string", "the folder or address of artifacts, when `uri` is no server; none: in the home"),
@@ -51,6 +58,7 @@ class MlflowTracking:
         "password": Option("string", "for a server that asks for it; write ${VARIABLE}"),
         "token": Option("string", "for a server that asks for one; write ${VARIABLE}"),
         "timeout_s": Option("integer", "how long one request may take, in seconds", 60),
+        "port": Option("integer", "of the server that `stackproof up` starts; none: one that is free"),
         "retries": Option("integer", "how often a request is made again when the server does not answer", 3),
     }
 
@@ -59,8 +67,7 @@ class MlflowTracking:
             if name not in self.options:
                 raise UnknownName("option of tracking.mlflow", name, self.options)
         self._options = {name: option.default for name, option in self.options.items()} | dict(setting.options)
-        self._uri = str(self._options["uri"] or f"sqlite:///{setting.home / 'mlflow.db'}")
-        self._artifacts = str(self._options["artifacts"] or (setting.home / "artifacts").absolute().as_uri())
+        self._uri, self._artifacts = _store(setting)
         self._exclusion = Exclusion(setting.home / "mlflow.lock")
         self._connecting = threading.Lock()
         self._connected: tuple[Any, Any, Runs] | None = None
@@ -68,6 +75,14 @@ class MlflowTracking:
         self._sent_at = time.monotonic()
         self._running: set[str] = set()
         self._closed = False
+
+    @staticmethod
+    def server(setting: Setting, python: Path) -> ServerSpec | None:
+        """See `HasServer.server`."""
+        uri, artifacts = _store(setting)
+        if _is_server(uri):
+            return None
+        return server_on(uri, artifacts, setting.home, python, int(str(setting.options.get("port") or 0)))
 
     def health(self) -> Health:
         """Asks for one experiment, and a server for its version. `version` is the client's."""
@@ -84,6 +99,22 @@ class MlflowTracking:
         if not self._closed:
             self.flush()
             self._closed = True
+
+    @mapped
+    def link(self, identifier: str, ui: str) -> str:
+        """Of a run and of a model version, in MLflow's UI."""
+        kind, _, name = identifier.partition(":")
+        if not ui and not self._uri.startswith("http"):
+            return ""
+        at = f"{ui or self._uri}/#"
+        if kind == "run":
+            run = self._runs.find(identifier)
+            return f"{at}/experiments/{run.info.experiment_id}/runs/{run.info.run_id}" if run else ""
+        if kind == "model":
+            model, _, number = name.rpartition("@")
+            known = any(found.name == model and str(found.version) == number for found in self.list_models())
+            return f"{at}/models/{quote(form.model_key(model))}/versions/{number}" if known else ""
+        return ""
 
     # write-runs
 
@@ -325,20 +356,16 @@ class MlflowTracking:
             if self._connected is None:
                 mlflow = library(self._options)
                 client = mlflow.MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
-                if not self._is_server:
+                if not _is_server(self._uri):
                     with self._exclusion():  # the first to come makes the tables
                         client.search_experiments(max_results=1)
-                self._connected = mlflow, client, Runs(mlflow, client, "" if self._is_server else self._artifacts)
+                self._connected = mlflow, client, Runs(mlflow, client, "" if _is_server(self._uri) else self._artifacts)
             return self._connected
-
-    @property
-    def _is_server(self) -> bool:
-        return urlsplit(self._uri).scheme in ("http", "https")
 
     @mapped
     def _ask(self) -> str:
         self._client.search_experiments(max_results=1)
-        return f", a server of MLflow {server_version(self._uri)}" if self._is_server else ""
+        return f", a server of MLflow {server_version(self._uri)}" if _is_server(self._uri) else ""
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
@@ -380,6 +407,17 @@ class MlflowTracking:
             finally:
                 if waits_on:
                     self._waiting.give_back(run_id, points)
+
+
+def _store(setting: Setting) -> tuple[str, str]:
+    """The address of the server or the database, and where artifacts are kept when that is no server."""
+    uri = setting.options.get("uri") or f"sqlite:///{setting.home.absolute() / 'mlflow.db'}"
+    artifacts = setting.options.get("artifacts") or (setting.home / "artifacts").absolute().as_uri()
+    return str(uri), str(artifacts)
+
+
+def _is_server(uri: str) -> bool:
+    return urlsplit(uri).scheme in ("http", "https")
 
 
 def _check_apart(name: str, others: Sequence[str]) -> None:

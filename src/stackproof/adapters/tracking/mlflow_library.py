@@ -18,7 +18,7 @@ from stackproof.errors import (
     Unavailable,
 )
 
-_ALWAYS = {
+ALWAYS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_TRUNCATE_LONG_VALUES": "false",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -67,7 +67,7 @@ _Returned = TypeVar("_Returned")
 
 def library(options: Mapping[str, object]) -> Any:
     """The module `mlflow`, set up by its own environment variables. Raises `NotFound` when it is not installed."""
-    os.environ.update(_ALWAYS)
+    os.environ.update(ALWAYS)
     os.environ.update({_FROM_OPTIONS[name]: str(given) for name, given in options.items() if name in _FROM_OPTIONS})
     try:
         for part in ("sqlalchemy.exc", "mlflow.artifacts", "mlflow.store.artifact.artifact_repository_registry"):

@@ -1,6 +1,7 @@
 """Tracking in TensorBoard's event files. No registry: the embedded adapter fills that."""
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,15 +9,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Lock
 from typing import ClassVar
+from urllib.parse import quote
 
 from stackproof.adapters.tracking.journal import JournalTracking
 from stackproof.adapters.tracking.journal_folder import Folder
 from stackproof.adapters.tracking.tensorboard_events import HPARAMS, NOTES, Events
 from stackproof.errors import RefusedInput, UnknownName
-from stackproof.roles.adapter import Health, Option, Setting
+from stackproof.roles.adapter import PORT, Health, Option, ServerSpec, Setting
 from stackproof.roles.tracking import RunStatus
 
 LONGEST_PLACE = 1000
+RELOAD_S = 5
 
 
 class TensorBoardTracking(JournalTracking):
@@ -28,20 +31,47 @@ class TensorBoardTracking(JournalTracking):
     """
 
     tool: ClassVar[str] = "tensorboard"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"write-runs", "read-runs"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"write-runs", "read-runs", "links"})
     pattern: ClassVar[str] = "*tfevents*"
     options: ClassVar[Mapping[str, Option]] = {
         "logdir": Option("string", "the folder that TensorBoard is started with; none: `logs` in the home"),
+        "port": Option("integer", "of TensorBoard, which `stackproof up` starts; none: one that is free"),
     }
 
     def __init__(self, setting: Setting) -> None:
         for name in setting.options:
             if name not in self.options:
                 raise UnknownName("option of tracking.tensorboard", name, self.options)
-        logdir = Path(str(setting.options.get("logdir") or setting.home / "logs")).absolute()
-        super().__init__(logdir, setting.home.absolute() / "artifacts", setting.home / "tensorboard.lock")
+        super().__init__(_logdir(setting), setting.home.absolute() / "artifacts", setting.home / "tensorboard.lock")
         self._connecting = Lock()
         self._made: Events | None = None
+
+    @staticmethod
+    def server(setting: Setting, python: Path) -> ServerSpec:
+        """See `HasServer.server`. It only reads the event files, which this adapter goes on writing."""
+        logs = _logdir(setting)
+        logs.mkdir(parents=True, exist_ok=True)
+        return ServerSpec(
+            name="tensorboard",
+            arguments=(
+                *(str(python), "-m", "tensorboard.main", "--logdir", str(logs)),
+                *("--host", "127.0.0.1", "--port", PORT, "--reload_interval", str(RELOAD_S)),
+            ),
+            folder=setting.home,
+            url=f"http://127.0.0.1:{PORT}",
+            health=f"http://127.0.0.1:{PORT}/data/environment",
+            port=int(str(setting.options.get("port") or 0)),
+        )
+
+    def link(self, identifier: str, ui: str) -> str:
+        """Of a run: its time series, the other runs filtered out."""
+        if not ui or not identifier.startswith("run:"):
+            return ""
+        folder = self._find(identifier)
+        if folder is None:
+            return ""
+        shown = folder.path.relative_to(self._root).as_posix()
+        return f"{ui}/?runFilter={quote(re.escape(shown), safe='')}#timeseries"
 
     def health(self) -> Health:
         """Whether the folder of logs can be written."""
@@ -75,3 +105,7 @@ class TensorBoardTracking(JournalTracking):
         path = self._root / name
         outside = Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name
         return [] if outside or len(name) > LONGEST_PLACE else [path]
+
+
+def _logdir(setting: Setting) -> Path:
+    return Path(str(setting.options.get("logdir") or setting.home / "logs")).absolute()

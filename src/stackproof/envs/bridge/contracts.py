@@ -59,8 +59,8 @@ CONTRACTS: Mapping[str, Contract] = {
     "orchestration": Contract(("PipelineRunner",), repeatable=frozenset(), endless=frozenset({"run"})),
     "tuning": Contract(("Tuner",), repeatable=frozenset(), endless=frozenset({"optimize"})),
     "monitoring": Contract(
-        ("DriftMonitor", "PerformanceMonitor", "PerformanceEstimator", "MetricsSink", "AlertSink"),
-        repeatable=frozenset({"start", "position", "performance", "estimate", "expose"}),
+        ("DriftMonitor", "PerformanceMonitor", "PerformanceEstimator", "MetricsSink", "PageScraper", "AlertSink"),
+        repeatable=frozenset({"start", "position", "performance", "estimate", "expose", "scrape"}),
     ),
     "validation": Contract(("TableValidator", "Profiler"), repeatable=frozenset({"validate", "profile"})),
     "versioning": Contract(("Snapshots",), repeatable=frozenset({"snapshot", "versions", "get", "diff"})),

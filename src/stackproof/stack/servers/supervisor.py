@@ -50,6 +50,8 @@ class Supervisor:
             if self._changed.wait(POLL_S):
                 self._changed.clear()
         self._stop(list(self._keepers))
+        for use in self._uses.values():
+            use.close()
         self._write()
 
     def _read_plan(self) -> None:

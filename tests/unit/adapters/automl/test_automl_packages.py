@@ -5,7 +5,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from stackproof.adapters.automl.packages import NotConvertible, refuse_existing, to_onnx, write_package
+from stackproof.adapters.automl.package_folder import refuse_existing, write_package
+from stackproof.adapters.automl.packages import NotConvertible, to_onnx
 from stackproof.adapters.automl.recipes import RECIPES, Recipe, Task, fit, predictions
 from stackproof.errors import Conflict, StorageFailed
 from stackproof.roles.automl import Problem

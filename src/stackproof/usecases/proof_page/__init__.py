@@ -1,0 +1,1 @@
+"""Proofs as one page that needs nothing else."""
