@@ -109,6 +109,12 @@ def user_locks() -> Locks:
     return Locks(data_folder() / "locks")
 
 
+def use_lock(python: Path) -> Path:
+    """The file whose lock keeps the environment of this interpreter from being removed; see `Environments.use`."""
+    folder = python.parent.parent
+    return folder.parent / ".locks" / f"{folder.name}.use"
+
+
 class Environments:
     """Makes environments and finds them again. Any number of processes may use the same folder.
 
@@ -153,7 +159,7 @@ class Environments:
 
     def use(self, handle: EnvironmentHandle) -> InUse:
         """Keep `prune` away from an environment until the result is closed or this process ends."""
-        return InUse(self._lock_file(handle.key, "use"))
+        return InUse(use_lock(handle.python))
 
     def list_environments(self, locks: Locks | None = None) -> Listing:
         """Every environment, with what it takes and who uses it. Walks all of their files."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from stackproof.adapters import registry
+from stackproof.envs.environments import use_lock
 from stackproof.errors import Conflict, NotFound, RefusedInput, Unavailable, UnknownName
 from stackproof.roles.adapter import PORT, HasServer, ServerSpec, Setting
 from stackproof.roles.serving import Signature
@@ -152,13 +153,7 @@ def _of_tool(workspace: Workspace, role: str, tool: str) -> Wanted | None:
     spec = brings.server(Setting(home=home, options=options), python)
     if spec is None:
         return None
-    return Wanted(spec, in_use=_use_lock(python) if apart else "")
-
-
-def _use_lock(python: Path) -> str:
-    """The file whose lock keeps an environment from being removed; see `Environments.use`."""
-    folder = python.parent.parent
-    return str(folder.parent / ".locks" / f"{folder.name}.use")
+    return Wanted(spec, in_use=str(use_lock(python)) if apart else "")
 
 
 def _of_deployments(workspace: Workspace, after: tuple[str, ...], sinks: Sequence[str], told: Told) -> list[Wanted]:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stackproof.adapters import registry
-from stackproof.envs.environments import EnvironmentHandle, Environments
+from stackproof.envs.environments import EnvironmentHandle, Environments, use_lock
 from stackproof.errors import NotFound
 from stackproof.roles.adapter import PORT, HasServer, ServerSpec, Setting
 from stackproof.stack.servers.guard import Log, in_words
@@ -17,7 +17,7 @@ from stackproof.stack.servers.places import Places, is_held, taken
 from stackproof.stack.servers.plan import Patience, Plan, Wanted, take_plan, write_plan
 from stackproof.stack.servers.ports import Ports, is_free
 from stackproof.stack.servers.state import ServerState, Standing, carried_out, read_state, write_state
-from stackproof.usecases.servers import _lines, _use_lock
+from stackproof.usecases.servers import _lines
 
 SPEC = ServerSpec(
     name="tiny",
@@ -113,9 +113,9 @@ def test_the_lock_of_an_environment_is_the_one_that_keeps_it_from_being_removed(
     python = tmp_path / key / "bin" / "python"
     handle = EnvironmentHandle(python, key, "", "3.11", (), datetime.now(UTC), 0, 0, 0.0)
     using = environments.use(handle)
-    assert is_held(Path(_use_lock(python)))
+    assert is_held(use_lock(python))
     using.close()
-    assert not is_held(Path(_use_lock(python)))
+    assert not is_held(use_lock(python))
 
 
 @given(st.lists(st.binary(min_size=1, max_size=60), max_size=60), st.integers(5, 200), st.integers(1, 4))
