@@ -40,6 +40,8 @@ ADAPTERS = (
     Entry("tracking", "tensorboard", "stackproof.adapters.tracking.tensorboard:TensorBoardTracking", ""),
     Entry("tracking", "wandb", "stackproof.adapters.tracking.wandb:WandbTracking", ""),
     Entry("orchestration", "prefect", "stackproof.adapters.orchestration.prefect:PrefectRunner", ""),
+    Entry("orchestration", "dagster", "stackproof.adapters.orchestration.dagster:DagsterRunner", ""),
+    Entry("orchestration", "metaflow", "stackproof.adapters.orchestration.metaflow:MetaflowRunner", ""),
     Entry("monitoring", "evidently", "stackproof.adapters.monitoring.evidently:EvidentlyMonitoring", ""),
     Entry("monitoring", "nannyml", "stackproof.adapters.monitoring.nannyml:NannymlMonitoring", ""),
     Entry("monitoring", "prometheus", "stackproof.adapters.monitoring.prometheus:PrometheusMonitoring", ""),

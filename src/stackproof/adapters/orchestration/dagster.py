@@ -8,14 +8,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar
 
-from stackproof.adapters.orchestration.dagster_job import execute
+from stackproof.adapters.orchestration.dagster_job import execute, runs_of
 from stackproof.adapters.orchestration.order import in_order
 from stackproof.adapters.orchestration.pipeline_run import OnResult, PipelineRun
 from stackproof.errors import RefusedInput, StorageFailed, Unavailable
-from stackproof.roles.adapter import Health, Option, Setting
+from stackproof.roles.adapter import PORT, Health, Option, ServerSpec, Setting
 from stackproof.roles.orchestration import Task, TaskResult
 
 CONFIG = "dagster.yaml"
+NO_TELEMETRY = "DAGSTER_DISABLE_TELEMETRY"
 OURS = """\
 # Written once by Stackproof and yours to change: how Dagster keeps its runs. To see them in its UI:
 #   DAGSTER_HOME=<this folder> dagster-webserver --empty-workspace
@@ -35,12 +36,13 @@ class DagsterRunner:
     """
 
     tool: ClassVar[str] = "dagster"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"run"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"run", "links"})
     options: ClassVar[Mapping[str, Option]] = {
         "workers": Option("integer", "tasks that may run side by side, 1 or more", 2),
         "dagster_home": Option(
             "string", "the folder of a Dagster instance of your own, with its dagster.yaml; by default the role's home"
         ),
+        "port": Option("integer", "of its web server that `stackproof up` starts; by default one that is free"),
     }
     deviations: ClassVar[Mapping[str, str]] = {}
 
@@ -49,11 +51,25 @@ class DagsterRunner:
         self._workers = int(str(options.get("workers", self.options["workers"].default)))
         if self._workers < 1:
             raise RefusedInput("A runner needs a worker", got=f"workers = {self._workers}", allowed="1 or more")
-        self._home = Path(str(options.get("dagster_home", setting.home))).absolute()
-        if "dagster_home" in options and not (self._home / CONFIG).is_file():
-            raise RefusedInput("That is no home of Dagster", got=str(self._home), allowed=f"a folder with a {CONFIG}")
+        self._home = _home_of(setting)
         self._lock = threading.Lock()
         self._opened: Any = None
+
+    @staticmethod
+    def server(setting: Setting, python: Path) -> ServerSpec:
+        """See `HasServer.server`. It only shows what runs left in the instance; no daemon is needed for that."""
+        home, address = _home_of(setting), f"http://127.0.0.1:{PORT}"
+        _configure(home)
+        place = ("--host", "127.0.0.1", "--port", PORT)
+        return ServerSpec(
+            name="dagster",
+            arguments=(str(python), "-m", "dagster_webserver", "--empty-workspace", *place),
+            folder=home,
+            url=address,
+            health=f"{address}/server_info",
+            variables={"DAGSTER_HOME": str(home), NO_TELEMETRY: "yes"},
+            port=int(str(setting.options.get("port") or 0)),
+        )
 
     def health(self) -> Health:
         try:
@@ -73,14 +89,23 @@ class DagsterRunner:
         tasks: Sequence[Task],
         *,
         on_result: OnResult | None = None,
+        run_id: str = "",
     ) -> list[TaskResult]:
         order = in_order(name, tasks)
         if not order:
             return []
         instance = self._instance()
         run = PipelineRun("Dagster", name, order)
-        results = {result.name: result for result in run.by(lambda: execute(run, self._workers, instance), on_result)}
-        return [results[task.name] for task in tasks]
+        results = run.by(lambda: execute(run, self._workers, instance, run_id), on_result)
+        found = {result.name: result for result in results}
+        return [found[task.name] for task in tasks]
+
+    def link(self, identifier: str, ui: str) -> str:
+        """Of a run: Dagster's, which has the run's identifier as a tag."""
+        if not ui or not identifier.startswith("run:"):
+            return ""
+        found = runs_of(self._instance(), identifier)
+        return f"{ui}/runs/{found[0]}" if found else ""
 
     def _instance(self) -> Any:
         """The opened instance. Raises `StorageFailed` or `Unavailable`."""
@@ -90,14 +115,29 @@ class DagsterRunner:
             return self._opened
 
 
-def _open(home: Path) -> Any:
-    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"  # whatever the dagster.yaml of another instance says
+def _home_of(setting: Setting) -> Path:
+    """The folder of the instance. Raises `RefusedInput` where `dagster_home` names none."""
+    theirs = setting.options.get("dagster_home")
+    home = Path(str(theirs or setting.home)).absolute()
+    if theirs and not (home / CONFIG).is_file():
+        raise RefusedInput("That is no home of Dagster", got=str(home), allowed=f"a folder with a {CONFIG}")
+    return home
+
+
+def _configure(home: Path) -> None:
+    """Raises `StorageFailed`."""
     try:
         if not (home / CONFIG).exists():
             (home / CONFIG).write_text(OURS)
-        instance = import_module("dagster").DagsterInstance.from_config(str(home))
     except OSError as error:
         raise StorageFailed(f"Dagster's home can't be used: {error}", got=str(home)) from error
+
+
+def _open(home: Path) -> Any:
+    _configure(home)
+    os.environ[NO_TELEMETRY] = "yes"  # whatever the dagster.yaml of another instance says
+    try:
+        instance = import_module("dagster").DagsterInstance.from_config(str(home))
     except Exception as error:
         raise Unavailable(
             "Dagster could not open its instance",

@@ -5,6 +5,7 @@ in. So an executor of ours does what Dagster's do, with its own state machine, e
 """
 
 import contextvars
+import logging
 import threading
 import time
 from collections import deque
@@ -14,12 +15,13 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from stackproof.adapters.orchestration.pipeline_run import GRACE_S, POLL_S, PipelineRun, Stopped
-from stackproof.adapters.orchestration.plain_names import plain_name
+from stackproof.adapters.orchestration.plain_names import plain_name, printable
 from stackproof.roles.orchestration import Task
 
+_LOG = logging.getLogger(__name__)
 LONGEST_NAME = 100
 """Characters of an op's name: Dagster makes names of files of it."""
-PIPELINE_TAG, TASK_TAG = "stackproof/pipeline", "stackproof/task"
+PIPELINE_TAG, RUN_TAG, TASK_TAG = "stackproof/pipeline", "stackproof/run", "stackproof/task"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Dagster prints each event besides recording it."""
 
@@ -59,20 +61,28 @@ def _op(dagster: Any, run: PipelineRun, task: Task, names: Mapping[str, str]) ->
 
     decorated = dagster.op(
         name=names[task.name],
-        description=task.name,
+        description=printable(task.name),
         ins={names[before]: dagster.In(dagster.Nothing) for before in task.after},
         out=dagster.Out(dagster.Nothing),
-        tags={TASK_TAG: task.name},
+        tags={TASK_TAG: printable(task.name)},
     )
     return decorated(call)
 
 
-def execute(run: PipelineRun, workers: int, instance: Any) -> None:
-    """Run the pipeline as a job, and record it in the instance."""
+def execute(run: PipelineRun, workers: int, instance: Any, run_id: str) -> None:
+    """Run the pipeline as a job, and record it in the instance, with our `run_id` as a tag unless it is ""."""
     job = job_of(run, workers)
-    made = instance.create_run_for_job(job_def=job, run_config=QUIET, tags={PIPELINE_TAG: run.name})
+    tags = {PIPELINE_TAG: printable(run.name)} | ({RUN_TAG: run_id} if run_id else {})
+    made = instance.create_run_for_job(job_def=job, run_config=QUIET, tags=tags)
+    _LOG.info("Dagster's run of the pipeline %r is %s", run.name, made.run_id)
     api, base = import_module("dagster._core.execution.api"), import_module("dagster._core.definitions.job_base")
     deque(api.execute_run_iterator(base.InMemoryJob(job), made, instance), maxlen=0)
+
+
+def runs_of(instance: Any, run_id: str) -> list[str]:
+    """The identifiers in Dagster of the runs with this tag, the newest first."""
+    wanted = import_module("dagster").RunsFilter(tags={RUN_TAG: run_id})
+    return [found.run_id for found in instance.get_runs(filters=wanted)]
 
 
 def _in_threads(dagster: Any, run: PipelineRun, workers: int) -> Any:

@@ -2,8 +2,10 @@
 
 import contextvars
 import json
+import socket
 import socketserver
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +30,20 @@ class Calls(socketserver.ThreadingUnixStreamServer):
         self._run = run
         self._context = contextvars.copy_context()
         self._locks = {name: threading.Lock() for name in run.tasks}
+        self.open: set[socket.socket] = set()
         threading.Thread(target=self.serve_forever, args=(0.05,), name=f"calls of {run.name}", daemon=True).start()
 
     @property
     def busy(self) -> bool:
         """Whether a task is being called."""
         return any(lock.locked() for lock in self._locks.values())
+
+    def server_close(self) -> None:
+        """With the lines of steps that still wait for a task."""
+        super().server_close()
+        for line in list(self.open):
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
 
     def answer(self, asked: Answer) -> Answer:
         """To one line of a step."""
@@ -67,9 +77,12 @@ class Calls(socketserver.ThreadingUnixStreamServer):
 class _Call(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         assert isinstance(self.server, Calls)
-        line = self.rfile.readline()
-        if line:
-            self.wfile.write(json.dumps(self.server.answer(json.loads(line))).encode() + b"\n")
+        self.server.open.add(self.request)
+        with suppress(ConnectionError):  # the step's process may be gone by now
+            line = self.rfile.readline()
+            if line:
+                self.wfile.write(json.dumps(self.server.answer(json.loads(line))).encode() + b"\n")
+        self.server.open.discard(self.request)
 
 
 def _as_answer(result: TaskResult) -> Answer:

@@ -1,13 +1,9 @@
-"""A pipeline as the source of a flow of Metaflow, which runs each step in a process of its own.
-
-Metaflow has no step that comes after any two others: what a split began, one join must end. So tasks stand in levels: a
-task is one level below the lowest of those that it names, and each level of several tasks is a split that a join ends.
-"""
+"""A pipeline as the source of a flow of Metaflow, which runs each step in a process of its own."""
 
 import keyword
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Iterable, Sequence
 
+from stackproof.adapters.orchestration.metaflow_shape import Series, Shape, shape_of
 from stackproof.adapters.orchestration.plain_names import plain_name
 from stackproof.roles.orchestration import Task
 
@@ -47,7 +43,8 @@ def _asked(**what):
 def _call(flow, task):
     told = _asked(task=task, retry=_metaflow.current.retry_count)
     flow.task_name, flow.task_status, flow.task_error = task, told["status"], told["error"]
-    print(f"{task}: {told['status']}" + (f", {told['error']}" if told["error"] else ""))
+    words = f"{task}: {told['status']}" + (f", {told['error']}" if told["error"] else "")
+    print(words.encode(errors="backslashreplace").decode())
     if told["status"] in ("again", "lost", "stopped"):
         raise _Unavailable(told["error"])
 
@@ -65,13 +62,31 @@ _STEP = """\
         {doc!r}
         _call(self, {doc!r})
         self.next({following})
-
+"""
+_SPLIT = """\
+    @_metaflow.step
+    def {name}(self):
+        self.next({following})
+"""
+_END = """\
+    @_metaflow.step
+    def end(self):
+        _end()
 """
 _JOIN = """\
     @_metaflow.step
     def {name}(self, inputs):
         self.next({following})
-
+"""
+_SPLIT = """\
+    @_metaflow.step
+    def {name}(self):
+        self.next({following})
+"""
+_END = """\
+    @_metaflow.step
+    def end(self):
+        _end()
 """
 
 
@@ -81,41 +96,57 @@ def flow_name(pipeline: str) -> str:
 
 
 def step_name(task: str) -> str:
-    refused = task in _REFUSED or task.startswith("join_")
+    refused = task in _REFUSED or task.startswith(("join_", "split_"))
     return plain_name(task, "[a-z][a-z0-9_]*", LONGEST_NAME, [task] if refused else [])
-
-
-def levels(order: Sequence[Task]) -> list[list[Task]]:
-    """The tasks, each after those that it names, by the longest way to them; in one level none depends on another."""
-    depth: dict[str, int] = {}
-    for task in order:
-        depth[task.name] = 1 + max((depth[before] for before in task.after), default=-1)
-    by_depth = sorted(order, key=lambda task: depth[task.name])
-    return [list(level) for _, level in groupby(by_depth, key=lambda task: depth[task.name])]
 
 
 def source_of(pipeline: str, order: Sequence[Task]) -> str:
     """The flow as a Python program. `order`: each task after those that it names, at least one."""
-    stages = levels(order)
-    begins = [_nexts(level) for level in stages] + ["self.end"]
-    text = [_HEAD, f"class {flow_name(pipeline)}(_metaflow.FlowSpec):\n", f"    {pipeline!r}\n\n"]
-    text.append(f"    @_metaflow.step\n    def start(self):\n        self.next({begins[0]})\n\n")
-    for number, level in enumerate(stages):
-        join = f"join_{number + 1}" if len(level) > 1 else ""
-        following = f"self.{join}" if join else begins[number + 1]
-        text.extend(_step(task, following) for task in level)
-        if join:
-            text.append(_JOIN.format(name=join, following=begins[number + 1]))
-    text.append("    @_metaflow.step\n    def end(self):\n        _end()\n\n\n")
-    text.append(f'if __name__ == "__main__":\n    {flow_name(pipeline)}()\n')
-    return "".join(text)
+    steps = _Steps()
+    begin = steps.before(["end"], shape_of(order))
+    start = _SPLIT.format(name="start", following=_nexts(begin))
+    body = [start, *reversed(steps.texts), _END]
+    head = f"class {flow_name(pipeline)}(_metaflow.FlowSpec):\n    {pipeline!r}\n\n"
+    return _HEAD + head + "\n".join(body) + f'\n\nif __name__ == "__main__":\n    {flow_name(pipeline)}()\n'
 
 
-def _nexts(level: Sequence[Task]) -> str:
-    return ", ".join(f"self.{step_name(task.name)}" for task in level)
+class _Steps:
+    """The steps of a flow, made from its end to its start, since each names those that follow."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._splits = 0
+
+    def before(self, following: list[str], shape: Shape) -> list[str]:
+        """Add the steps of `shape`, after which those `following` begin. Returns those that begin it."""
+        if isinstance(shape, Task):
+            self.texts.append(_step(shape, following))
+            return [step_name(shape.name)]
+        if isinstance(shape, Series):
+            for part in reversed(shape.parts):
+                following = self.before(following, part)
+            return following
+        self._splits += 1
+        number = self._splits
+        after = self._as_one(following)
+        self.texts.append(_JOIN.format(name=f"join_{number}", following=_nexts(after)))
+        branches = [self._as_one(self.before([f"join_{number}"], part)) for part in reversed(shape.parts)]
+        return [name for branch in reversed(branches) for name in branch]
+
+    def _as_one(self, names: list[str]) -> list[str]:
+        """A join can't split, and a branch begins with one step."""
+        if len(names) == 1:
+            return names
+        self._splits += 1
+        self.texts.append(_SPLIT.format(name=f"split_{self._splits}", following=_nexts(names)))
+        return [f"split_{self._splits}"]
 
 
-def _step(task: Task, following: str) -> str:
+def _nexts(names: Iterable[str]) -> str:
+    return ", ".join(f"self.{name}" for name in names)
+
+
+def _step(task: Task, following: Iterable[str]) -> str:
     times = min(task.retries, MOST_RETRIES)
     retry = f"    @_metaflow.retry(times={times}, minutes_between_retries=0)\n" if times else ""
-    return _STEP.format(retry=retry, name=step_name(task.name), doc=task.name, following=following)
+    return _STEP.format(retry=retry, name=step_name(task.name), doc=task.name, following=_nexts(following))

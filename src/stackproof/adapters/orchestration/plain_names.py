@@ -17,3 +17,8 @@ def plain_name(name: str, allowed: str, longest: int, refused: Collection[str] =
     letters = re.sub("[^a-z0-9]+", "_", name.lower()).strip("_")
     begun = letters if letters[:1].isalpha() else f"n{letters}"
     return f"{begun[: longest - len(digest) - 1]}_{digest}"
+
+
+def printable(text: str) -> str:
+    """With a sign of replacement for what a program's arguments, its output or UTF-8 can't hold."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
