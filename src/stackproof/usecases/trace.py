@@ -85,7 +85,8 @@ def trace(workspace: Workspace, prediction_id: str) -> Trace:
         path += _inputs_of(workspace, run)
         path += _tables_of(workspace, run)
     path += _served_from(workspace, prediction)
-    path = with_tools(workspace, path) + worked_on(workspace, run, prediction.deployment)
+    path = with_tools(workspace, path, _find(workspace, prediction.deployment))
+    path += worked_on(workspace, run, prediction.deployment)
     path.append(_chain(workspace))
     sources = tuple(
         (view, version or "nothing found", "" if known_at is None else known_at.isoformat())

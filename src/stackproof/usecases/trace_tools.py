@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from stackproof.ledger import Entity
+from stackproof.stack.attached import is_attached
 from stackproof.stack.live import EMBEDDED
 from stackproof.stack.workspace import Workspace
 from stackproof.usecases.verified import Verified
@@ -21,9 +22,13 @@ HOLDS = {
 """What a piece is to the role and capability whose tool holds it."""
 
 
-def with_tools(workspace: Workspace, pieces: Sequence[Verified]) -> list[Verified]:
-    """The pieces, each with the tool that holds it and its page there. What another tool recorded stays as it is."""
-    return [piece if piece.by else _with_tool(workspace, piece) for piece in pieces]
+def with_tools(workspace: Workspace, pieces: Sequence[Verified], deployment: Entity | None) -> list[Verified]:
+    """The pieces, each with the tool that holds it and its page there.
+
+    What another tool recorded stays as it is, and so does what an attached service answered.
+    """
+    elsewhere = ("prediction", "deployment") if deployment is not None and is_attached(deployment) else ()
+    return [piece if piece.by or piece.what in elsewhere else _with_tool(workspace, piece) for piece in pieces]
 
 
 def _with_tool(workspace: Workspace, piece: Verified) -> Verified:
