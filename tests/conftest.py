@@ -13,7 +13,6 @@ from hypothesis import settings
 
 from stackproof.envs.locking import Lock, this_system
 
-
 settings.register_profile("without-deadline", deadline=None)
 settings.load_profile("without-deadline")
 

@@ -45,7 +45,10 @@ ADAPTERS = (
     Entry("monitoring", "evidently", "stackproof.adapters.monitoring.evidently:EvidentlyMonitoring", ""),
     Entry("monitoring", "nannyml", "stackproof.adapters.monitoring.nannyml:NannymlMonitoring", ""),
     Entry("monitoring", "prometheus", "stackproof.adapters.monitoring.prometheus:PrometheusMonitoring", ""),
-    Entry("validation", "great-expectations", "stackproof.adapters.validation.great_expectations:GreatExpectations", ""),
+    Entry(
+        "validation", "great-expectations", "stackproof.adapters.validation.great_expectations:GreatExpectations", ""
+    ),
+    Entry("serving", "bentoml", "stackproof.adapters.serving.bentoml:BentoServer", ""),
     Entry("versioning", "dvc", "stackproof.adapters.versioning.dvc:DvcSnapshots", ""),
 )
 

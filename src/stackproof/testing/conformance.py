@@ -3,12 +3,13 @@
 An adapter proves itself with about ten lines:
 
     class TestMyTool(TrackingConformance):
-        deviations = {"test_nan_is_kept": "the tool stores no NaN, issue 123"}
+        deviations = MyTool.deviations  # {"test_nan_is_kept": "the tool stores no NaN, issue 123"}
 
         def make(self, home):
             return MyTool(Setting(home=home))
 
 Each deviation is a strict expected failure: it must fail, and it must name a test that exists.
+`python -m stackproof.testing.suite ROLE TOOL` runs the role's suite on a registered adapter without these lines.
 A test that needs a capability which the adapter has not is skipped, and says so.
 """
 
@@ -54,7 +55,8 @@ class Conformance:
 
     def test_it_links_to_nothing_that_it_does_not_hold(self, adapter: Any) -> None:
         needs(adapter, "links")
-        for identifier in ("run:none", "model:none@1", "data:none@000000000000", "features:none@0", "deployment:none@1"):
+        kinds = ("run:none", "model:none@1", "data:none@000000000000", "features:none@0", "deployment:none@1")
+        for identifier in kinds:
             assert adapter.link(identifier, "") == ""
 
     def test_closing_twice_is_harmless(self, home: Path) -> None:
