@@ -30,7 +30,7 @@ test-services: setup
 	@$(BIN)/python -m pytest -m "slow or services"
 
 test-tools: setup
-	@$(BIN)/python -m pytest -m tools
+	@$(BIN)/python -m pytest -m tools -n 2 --dist loadfile
 
 lint: setup
 	@$(BIN)/ruff format --check .
