@@ -61,7 +61,7 @@ def prove(
     report: str | None,
     format_: str,
 ) -> None:
-    """Prove: run the same scenario of a ROLE on each of the TOOLS, here, and compare what was measured.
+    """Run a role's scenario on each of the TOOLS, here, and compare.
 
     Each tool runs in its own environment, made where it is missing. They take turns. A tool that gives wrong results
     or loses what it acknowledged is not correct, whatever its speed: exit code 1.

@@ -103,7 +103,8 @@ def _round(scenario: Scenario, one: Proven, folder: Path, number: int) -> None:
             return
         with MemoryWatch(running.pid) as memory:
             scenario.round(running, work, record)
-        record.figure("peak_memory", "MB", memory.peak_bytes / MEGABYTE)
+        if memory.peak_bytes:
+            record.figure("peak_memory", "MB", memory.peak_bytes / MEGABYTE)
         record.figure("disk", "MB", disk_bytes(home) / MEGABYTE)
         record.figure("load", "processes", load())
     finally:
