@@ -85,6 +85,8 @@ def serve(name: str, host: str, port: int, project_path: Path, format_: str) -> 
               help="Where alerts go (repeatable): console, file:PATH or webhook:URL.")  # fmt: skip
 @click.option("--false-alarms-per-million", type=click.FloatRange(min=1e-6), default=Policy().false_alarms_per_million,
               show_default=True, help="How many false alarms a million predictions may raise.")  # fmt: skip
+@click.option("--every", type=click.IntRange(min=1), default=Policy().every, show_default=True,
+              help="Predictions between looks. Fewer looks cost less, and notice later.")  # fmt: skip
 @click.option("--heartbeat", "heartbeat_s", type=click.FloatRange(min=0.1), default=15.0, show_default=True,
               help="Seconds between the ledger's records of how far it has looked.")  # fmt: skip
 @click.option(
@@ -102,7 +104,7 @@ def serve(name: str, host: str, port: int, project_path: Path, format_: str) -> 
 @format_option
 @click.pass_context
 def watch(
-    ctx: click.Context, name: str, sinks: tuple[str, ...], false_alarms_per_million: float,
+    ctx: click.Context, name: str, sinks: tuple[str, ...], false_alarms_per_million: float, every: int,
     heartbeat_s: float, from_start: bool, metrics_port: int | None, once: bool, project_path: Path, format_: str,
 ) -> None:  # fmt: skip
     """Watch a deployment and alert when production differs.
@@ -126,7 +128,7 @@ def watch(
             click.echo(json.dumps({"alert": alert.id, "title": alert.title, "at": short(alert.at)}))
 
     with open_project(project_path, declarations=False) as workspace:
-        policy = Policy(false_alarms_per_million=false_alarms_per_million)
+        policy = Policy(false_alarms_per_million=false_alarms_per_million, every=every)
         watcher = Watcher(workspace, name, sinks=sinks, policy=policy, heartbeat_s=heartbeat_s)
         watcher.start(position=0 if from_start else None)
         if format_ == "json":

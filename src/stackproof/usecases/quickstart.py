@@ -54,7 +54,10 @@ DEPLOYMENT = "delay"
 CONTROL_ROWS = 4000
 """How many predictions the control stream has: at 2.3 a second, half an hour."""
 CANARY_REQUESTS = 100
-SWITCH_TIMEOUT_S = 30.0
+SWITCH_TIMEOUT_S = 120.0
+LOOKS_APART = 200
+"""Predictions between the looks of a monitor that is not embedded: a look takes it a tenth of a second and more, and
+the quickstart sends months in minutes. At the team's predictions a day, that is still less than two minutes."""
 METERS_PER_SECOND = 0.44704
 SECONDS_PER_DAY = 86_400
 
@@ -329,6 +332,8 @@ class _Thread:
         self._stack.callback(server.stop)
         alerts = self._story.folder / "alerts.jsonl"
         watching = ["watch", DEPLOYMENT, "--heartbeat", "0.5", "--sink", f"file:{alerts}"]
+        if self._workspace.live.tool("monitoring", "drift") != EMBEDDED:
+            watching += ["--every", str(LOOKS_APART)]
         watcher = start_child(project, watching, home / "logs" / "watch.log")
         self._stack.callback(watcher.stop)
         client = Client(server.ready["url"], DEPLOYMENT)
