@@ -49,6 +49,7 @@ ADAPTERS = (
         "validation", "great-expectations", "stackproof.adapters.validation.great_expectations:GreatExpectations", ""
     ),
     Entry("serving", "bentoml", "stackproof.adapters.serving.bentoml:BentoServer", ""),
+    Entry("serving", "mlserver", "stackproof.adapters.serving.mlserver:MLServer", ""),
     Entry("versioning", "dvc", "stackproof.adapters.versioning.dvc:DvcSnapshots", ""),
 )
 

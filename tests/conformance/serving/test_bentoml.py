@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from stackproof.adapters.serving.embedded import EmbeddedServer
 from stackproof.envs.bridge.bridging import bridged
 from stackproof.errors import RefusedInput
 from stackproof.roles.adapter import Setting
-from stackproof.roles.serving import Deployment, Route
+from stackproof.roles.serving import Deployment, LoggedPrediction, Route
 from stackproof.testing.serving import INFER, SMALL_INFER, ServingConformance
 from stackproof.testing.serving_client import ServerProcess, ask
 from stackproof.testing.serving_models import FEATURES, full_request, onnx_package, request, xgboost_package
@@ -180,10 +180,11 @@ def test_the_link_of_a_model_version_is_what_the_store_says_of_it(server: Server
         adapter.close()
 
 
-def test_a_limit_that_is_no_number_above_zero_is_refused(tmp_path: Path) -> None:
-    adapter = opened(tmp_path, max_in_flight=0)
+@pytest.mark.parametrize("name", ["max_in_flight", "timeout"])
+def test_a_limit_that_is_no_number_above_zero_is_refused(tmp_path: Path, name: str) -> None:
+    adapter = opened(tmp_path, **{name: 0})
     try:
-        with pytest.raises(RefusedInput, match="max_in_flight is 0"):
+        with pytest.raises(RefusedInput, match=f"{name} is 0"):
             adapter.run(
                 Deployment("deployment:none", "none", ()),
                 features=None,
@@ -194,3 +195,34 @@ def test_a_limit_that_is_no_number_above_zero_is_refused(tmp_path: Path) -> None
             )
     finally:
         adapter.close()
+
+
+def test_it_serves_again_in_the_same_process(package: Path, tmp_path: Path) -> None:
+    adapter = opened(tmp_path)
+    served: list[str] = []
+
+    def asked_once(url: str) -> None:
+        served.append(ask(url, "POST", INFER, full_request()).content["model_version"])
+        raise KeyError("the caller stops it")
+
+    try:
+        for _ in range(2):
+            with pytest.raises(KeyError, match="the caller stops it"):
+                adapter.run(
+                    Deployment("deployment:one", "delays", (Route("delays", 1, package, 1.0),)),
+                    features=None,
+                    log=AtOnce(),
+                    host="127.0.0.1",
+                    port=0,
+                    on_ready=asked_once,
+                )
+    finally:
+        adapter.close()
+    assert served == ["1", "1"]
+
+
+class AtOnce:
+    """A log that keeps nothing."""
+
+    def append(self, predictions: Sequence[LoggedPrediction], done: Callable[[BaseException | None], None]) -> None:
+        done(None)
