@@ -9,7 +9,8 @@ from typing import ClassVar
 import sklearn
 
 from stackproof.adapters.automl.columns import Examples, read_examples
-from stackproof.adapters.automl.packages import NotConvertible, refuse_existing, to_onnx, write_package
+from stackproof.adapters.automl.package_folder import refuse_existing, write_package
+from stackproof.adapters.automl.packages import NotConvertible, to_onnx
 from stackproof.adapters.automl.race import Entry, Race, ranked
 from stackproof.adapters.automl.recipes import Task
 from stackproof.errors import NotCapable, RefusedInput

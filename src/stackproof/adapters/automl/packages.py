@@ -1,11 +1,5 @@
-"""A fitted model as a package that a server can load: one ONNX file and its signature."""
+"""A fitted model of scikit-learn as ONNX."""
 
-import errno
-import os
-import shutil
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +11,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from stackproof.adapters.automl.boosted_trees import boosting_to_onnx
 from stackproof.adapters.automl.columns import Floats
 from stackproof.adapters.automl.recipes import predictions
-from stackproof.errors import Conflict, StorageFailed, StorageFull
 from stackproof.roles.automl import Problem
-from stackproof.roles.serving import Signature, TensorSpec
 
-MODEL_FILE = "model.onnx"
 TOLERANCE = 1e-4
 
 
@@ -71,51 +62,3 @@ def _quiet() -> Any:
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     return options
-
-
-def write_package(into: Path, problem: Problem, content: bytes, features: Sequence[TensorSpec]) -> None:
-    """Write the package so that it is there whole or not at all.
-
-    Raises `Conflict` when `into` exists, `StorageFailed` when it cannot be written.
-    """
-    refuse_existing(into)
-    output = "probability" if problem is Problem.BINARY else "prediction"
-    signature = Signature("onnx", MODEL_FILE, tuple(features), (TensorSpec(output, "FP64"),))
-    try:
-        into.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{into.name[:50]}.", dir=into.parent))
-        try:
-            _write_durably(partial, content, signature)
-            partial.rename(into)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-        _sync(into.parent)
-    except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        raise (StorageFull if full else StorageFailed)(
-            f"The model package {into.name!r} could not be written", got=error
-        ) from error
-
-
-def refuse_existing(into: Path) -> None:
-    """Raises `Conflict` when something is there already."""
-    if os.path.lexists(into):
-        raise Conflict(
-            "The folder for the model package exists already", got=into, allowed="a path that does not exist"
-        )
-
-
-def _write_durably(folder: Path, content: bytes, signature: Signature) -> None:
-    (folder / MODEL_FILE).write_bytes(content)
-    signature.write(folder)
-    for file in sorted(folder.iterdir()):
-        _sync(file)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
