@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 missing=()
-for command in chromium strace npm prometheus; do
+for command in chromium strace npm prometheus redis-server; do
     command -v "$command" >/dev/null || missing+=("$command")
 done
 

@@ -48,6 +48,7 @@ ADAPTERS = (
     Entry(
         "validation", "great-expectations", "stackproof.adapters.validation.great_expectations:GreatExpectations", ""
     ),
+    Entry("features", "feast", "stackproof.adapters.features.feast:FeastFeatures", ""),
     Entry("validation", "deepchecks", "stackproof.adapters.validation.deepchecks:Deepchecks", ""),
     Entry("tuning", "ray-tune", "stackproof.adapters.tuning.ray_tune:RayTuner", ""),
     Entry("automl", "h2o-automl", "stackproof.adapters.automl.h2o_automl:H2oAutoml", ""),

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -24,13 +24,16 @@ def interpreters() -> dict[str, Path]:
     return {**of_pyenv(), **_of_uv(), **_of_this_process()}
 
 
-def choose_interpreter(tool: str, locked: Sequence[str], python: str = "") -> tuple[str, Path]:
+def choose_interpreter(
+    tool: str, locked: Sequence[str], python: str = "", preferred: Collection[str] = ()
+) -> tuple[str, Path]:
     """The minor version and its interpreter: `python` when given, else the newest that has a lock and is here.
 
-    Raises `NotFound` that names the versions that would do.
+    `preferred`: versions that go before all others. Raises `NotFound` that names the versions that would do.
     """
     found = interpreters()
-    wanted = [python] if python else sorted(locked, key=minor, reverse=True)
+    newest_first = sorted(locked, key=lambda version: (version in preferred, minor(version)), reverse=True)
+    wanted = [python] if python else newest_first
     for version in wanted:
         if version in found and version in locked:
             return version, found[version]

@@ -73,9 +73,9 @@ def prepare(
 ) -> dict[str, EnvironmentHandle]:
     """An environment for each tool, made where it is missing; then the project is registered as using them.
 
-    `pythons`: tool to a minor version; else the one that the project used before, else the newest that has a lock
-    and is on the machine. When one can't be made, the error says why, what the project used before stays in force,
-    and the next call goes on from there.
+    `pythons`: tool to a minor version; else the one that the project used before, else the newest on the machine whose
+    lock passed the tool's suite, else the newest that has a lock. When one can't be made, the error says why, what the
+    project used before stays in force, and the next call goes on from there.
     """
     locks = locks or user_locks()
     before = environments.projects.of(folder)
@@ -161,7 +161,8 @@ def _choose(tool: str, locks: Locks, python: str, earlier: str) -> tuple[Lock, P
             pass  # that Python is gone from the machine: another minor version does
     if not locked:
         locks.find(tool, PYTHONS[-1])
-    version, interpreter = choose_interpreter(tool, locked, python)
+    tested = [version for version in locked if locks.find(tool, version).tested is not None]
+    version, interpreter = choose_interpreter(tool, locked, python, tested)
     return locks.find(tool, version), interpreter
 
 

@@ -25,7 +25,7 @@ from polars.testing import assert_frame_equal
 from stackproof.adapters.features.embedded import EmbeddedFeatures
 from stackproof.adapters.features.feast import FeastFeatures
 from stackproof.envs.bridge.bridging import bridged
-from stackproof.errors import NotFound, RefusedInput, Unavailable
+from stackproof.errors import Corrupted, NotFound, RefusedInput, Unavailable
 from stackproof.roles.adapter import Setting
 from stackproof.roles.features import Aggregate, Feature, FeatureView, LookupRequest
 from stackproof.testing.features import HOUR, WEATHER, OnlineConformance, WindowConformance, hours, observations
@@ -307,13 +307,18 @@ def test_feasts_own_client_reads_what_was_materialized(repository: tuple[Any, Pa
     assert found["now"] == {"origin": ["JFK"], "key": ["a"], "temp": [2.0], "sum_x": [6]}
 
 
-def test_feasts_own_command_line_lists_the_views(repository: tuple[Any, Path], python: Path) -> None:
-    _, folder = repository
-    command = [str(python.with_name("feast")), "feature-views", "list"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def test_feasts_own_command_line_lists_the_views_and_its_apply_keeps_them(
+    repository: tuple[Any, Path], python: Path
+) -> None:
+    adapter, folder = repository
+    feast = str(python.with_name("feast"))
+    for arguments in (["apply"], ["feature-views", "list"]):
+        done = subprocess.run([feast, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
     listed = [line.split()[0] for line in done.stdout.splitlines()[1:]]
     assert sorted(listed) == ["recent_sum", "weather"]
+    assert [made.version for made in adapter.materialized()] == ["é", "v1"]
+    assert adapter.lookup("weather", [LookupRequest({"origin": "JFK"})])[0].values == {"temp": 2.0}
 
 
 def test_a_link_leads_to_the_page_of_a_view_in_feasts_own_ui(repository: tuple[Any, Path], python: Path) -> None:
@@ -329,7 +334,7 @@ def test_a_link_leads_to_the_page_of_a_view_in_feasts_own_ui(repository: tuple[A
                 assert ui.poll() is None, (folder.parent / "ui.log").read_text()
                 assert time.monotonic() < until, (folder.parent / "ui.log").read_text()
                 time.sleep(0.2)
-            assert read(spec.health)
+            read(spec.health)
             assert "Feast" in read(adapter.link("features:weather@0123456789ab", spec.url))
             listed = json.loads(read(f"{spec.url}/api/v1/feature_views?project=stackproof"))
         finally:
@@ -446,6 +451,20 @@ def test_a_child_killed_while_it_materializes_begins_anew_and_readers_see_the_ol
     assert [path.name for path in (tmp_path / "feast" / "materialized").iterdir()] == ["weather-v2.parquet"]
 
 
+def test_half_a_registry_that_a_crash_left_hinders_nothing_and_a_damaged_one_is_told(
+    made: Callable[..., Any], tmp_path: Path
+) -> None:
+    adapter = made(tmp_path)
+    (tmp_path / "feast").mkdir()
+    (tmp_path / "feast" / "registry.next.db").write_bytes(b"\x0a\xff")
+    adapter.materialize(WEATHER, observations(("JFK", 0, 1.0)), version="v1")
+    assert adapter.lookup("weather", [LookupRequest({"origin": "JFK"})])[0].values == {"temp": 1.0}
+    (tmp_path / "feast" / "registry.db").write_bytes(b"\x0a\xff")
+    with pytest.raises(Corrupted, match="registry"):
+        adapter.lookup("weather", [LookupRequest({"origin": "JFK"})])
+    assert not adapter.health().ok
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -489,5 +508,5 @@ def test_a_password_stays_out_of_the_repository(made: Callable[..., Any], tmp_pa
     adapter = made(tmp_path, online_store="redis", connection_string=address)
     adapter.health()
     settings = (tmp_path / "feast" / "feature_store.yaml").read_text()
-    assert f"connection_string: 127.0.0.1:{redis_port},password=${{REDIS_PASSWORD}},db=1" in settings
+    assert f'connection_string: "127.0.0.1:{redis_port},password=${{REDIS_PASSWORD}},db=1"' in settings
     assert "s3cret" not in settings

@@ -222,3 +222,16 @@ def test_a_system_without_a_shipped_lock_gets_its_first_by_an_upgrade(
     )  # fmt: skip
     assert (done.accepted, done.changes) == (wheelhouse.python in ("3.11", "3.12", "3.13"), (("a", "", "1.0"),))
     assert locks.find("a", wheelhouse.python).own
+
+
+def test_a_python_whose_lock_passed_the_tools_suite_goes_before_a_newer_one(
+    locks: Locks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from stackproof.envs import interpreters
+
+    here = {version: tmp_path / version for version in ("3.11", "3.12", "3.13")}
+    monkeypatch.setattr(interpreters, "interpreters", lambda: here)
+    choose = interpreters.choose_interpreter
+    assert choose("a", ["3.13", "3.12", "3.11"], preferred=["3.11", "3.12"]) == ("3.12", here["3.12"])
+    assert choose("a", ["3.13", "3.12"], preferred=["3.11"]) == ("3.13", here["3.13"])
+    assert choose("a", ["3.13", "3.12"], "3.13", ["3.12"]) == ("3.13", here["3.13"])

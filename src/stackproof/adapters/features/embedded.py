@@ -7,10 +7,11 @@ from typing import ClassVar
 import polars as pl
 
 from stackproof.adapters.features.changes import changes_of
-from stackproof.adapters.features.definitions import check_rows, check_source, check_view
+from stackproof.adapters.features.definitions import check_rows, check_source
 from stackproof.adapters.features.index import Served, ViewIndex, columnar, instant_of
 from stackproof.adapters.features.joining import join
 from stackproof.adapters.features.materialized import Materialized
+from stackproof.adapters.features.soundness import check_view
 from stackproof.errors import InvalidTable, StackproofError
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.features import FeatureRow, FeatureView, LookupRequest, Materialization
