@@ -9,6 +9,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
+from stackproof.envs.locking import as_document
 from stackproof.errors import StackproofError, StepFailed, Unavailable
 from stackproof.ledger import Entity, Link, Relation
 from stackproof.roles.features import FeatureView
@@ -121,6 +122,7 @@ def _start(execution: _Execution, pipeline: Pipeline) -> None:
         "code": code.digest, "git_commit": code.commit, "git_patch": code.patch,
         "datasets": {name: dataset.version.digest for name, dataset in execution.datasets.items()},
         "steps": [step.name for step in pipeline.steps], "tools": _external_tools(workspace),
+        "locks": _tool_locks(workspace),
     })  # fmt: skip
     links = [Link(run_id, Relation.USED, target) for target in used]
     params = {name: _flat(value) for name, value in execution.params.items()}
@@ -130,6 +132,16 @@ def _start(execution: _Execution, pipeline: Pipeline) -> None:
 def _external_tools(workspace: Workspace) -> dict[str, str]:
     """Role to the tool that fills it, where that is not embedded."""
     return {filled.role: filled.by for filled in fillings(workspace.stack) if filled.by != EMBEDDED}
+
+
+def _tool_locks(workspace: Workspace) -> dict[str, str]:
+    """Tool to the digest of the lock on which it runs now, for those in an environment of their own."""
+    applied = {tool: workspace.environments.lock(tool) for tool in _external_tools(workspace).values()}
+    return {
+        tool: workspace.store.blobs.put_bytes(json.dumps(as_document(lock)).encode())
+        for tool, lock in applied.items()
+        if lock is not None
+    }
 
 
 def _flat(value: Any) -> str | int | float | bool | None:

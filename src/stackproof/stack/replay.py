@@ -2,7 +2,9 @@
 
     python -m stackproof.stack.replay spec.json
 
-`spec.json`: {"file", "pipeline", "params", "home", "datasets": {name: [file, digest]}, "result"}.
+`spec.json`: {"file", "pipeline", "params", "home", "datasets": {name: [file, digest]}, "locks": {tool: lock},
+"result"}. Roles that compute what is compared are filled as they were, on the recorded locks; all others are embedded,
+so that nothing is written to a server that the team uses.
 Writes {"metrics", "models", "outputs"} to the file named by "result".
 """
 
@@ -12,17 +14,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from stackproof.envs.locking import from_document
 from stackproof.errors import Corrupted
+from stackproof.roles.stack import RoleChoice, Stack
 from stackproof.roles.versioning import DatasetVersion
 from stackproof.stack.pipeline import run_pipeline
 from stackproof.stack.project import load_project
-from stackproof.stack.workspace import Workspace, open_workspace
+from stackproof.stack.workspace import Workspace, open_workspace, stack_of
+
+COMPUTING = ("features", "tuning", "automl")
 
 
 def replay(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Run the pipeline on the given dataset versions. Raises `Corrupted` when one has another digest."""
     project = load_project(Path(spec["file"]))
-    with open_workspace(project, home=Path(spec["home"])) as workspace:
+    locks = {tool: from_document(document) for tool, document in spec["locks"].items()}
+    stack = computing_alone(stack_of(project))
+    with open_workspace(project, home=Path(spec["home"]), stack=stack, locks=locks) as workspace:
         workspace.pins = {
             name: _pin(workspace, name, Path(file), digest) for name, (file, digest) in spec["datasets"].items()
         }
@@ -33,6 +41,12 @@ def replay(spec: Mapping[str, Any]) -> dict[str, Any]:
             "models": {model.name: model.digest for model in done.models},
             "outputs": {step.name: step.output for step in done.steps},
         }
+
+
+def computing_alone(stack: Stack) -> Stack:
+    """The stack with every role embedded that does not compute."""
+    roles = {role: choice if role in COMPUTING else RoleChoice("embedded") for role, choice in stack.roles.items()}
+    return Stack(stack.project, roles, stack.schema)
 
 
 def _pin(workspace: Workspace, name: str, file: Path, digest: str) -> DatasetVersion:

@@ -1,5 +1,6 @@
 """The environments in which a project's external tools run, as they were applied."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,14 +18,20 @@ def lives_apart(choice: RoleChoice, tool: str) -> bool:
 class ToolEnvironments:
     """Gives the interpreter of a tool's environment, and keeps it from being removed until closed."""
 
-    def __init__(self, folder: Path, environments: Environments | None = None) -> None:
+    def __init__(
+        self, folder: Path, environments: Environments | None = None, locks: Mapping[str, Lock] | None = None
+    ) -> None:
+        """`locks`: tool to the lock to use whatever the project applied."""
         self._folder = folder
+        self._locks = locks or {}
         self._environments = environments or Environments()
         self._used: dict[str, Path] = {}
         self._using = ExitStack()
 
     def lock(self, tool: str) -> Lock | None:
-        """The lock that the project applied for the tool; None when it applied none."""
+        """The lock that was given, or that the project applied for the tool; None when it applied none."""
+        if tool in self._locks:
+            return self._locks[tool]
         registered = self._environments.projects.of(self._folder)
         return registered.locks.get(tool) if registered else None
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from stackproof.envs.capture import Environment, capture_environment
 from stackproof.envs.environments import Environments
+from stackproof.envs.locking import Lock
 from stackproof.errors import Conflict, NotFound
 from stackproof.ledger import Entity, Ledger
 from stackproof.roles.stack import Stack
@@ -127,18 +128,21 @@ def open_workspace(
     clock: Callable[[], datetime] = utc_now,
     pins: Mapping[str, DatasetVersion] | None = None,
     tools: Environments | None = None,
+    stack: Stack | None = None,
+    locks: Mapping[str, Lock] | None = None,
 ) -> Iterator[Workspace]:
     """Open the project's stack and ledger, and close them at the end.
 
-    `tools`: the environments of external tools; the user's when left out.
+    `tools`: the environments of external tools; the user's when left out. `stack`, `locks`: in place of the project's
+    own stack.toml, and of what it applied.
     """
     home = (home or home_of(project)).resolve()
     make_folders(home)
-    stack = stack_of(project)
+    stack = stack or stack_of(project)
     with ExitStack() as opened:
         store = Store.open(home)
         opened.callback(store.close)
-        environments = ToolEnvironments(project.folder, tools)
+        environments = ToolEnvironments(project.folder, tools, locks)
         opened.callback(environments.close)
         live = LiveStack(stack, home, environments)
         opened.callback(live.close)

@@ -117,6 +117,9 @@ def _run_again(workspace: Workspace, run: Entity, scratch: Path) -> tuple[dict[s
     spec = {
         "file": str(code / facts["file"]), "pipeline": facts["pipeline"], "params": facts["params"],
         "home": str(scratch / "home"), "datasets": datasets, "result": str(result),
+        "locks": {
+            tool: json.loads(workspace.store.blobs.read(digest)) for tool, digest in facts.get("locks", {}).items()
+        },
     }  # fmt: skip
     (scratch / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
     _replay(python, scratch)
