@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 BATCH = 10
-REPLAY_BATCH = 100
+REPLAY_BATCH = 200
 LIMIT = 3000
 OVERVIEW = 4000
 UNIT_CHANGE = "unit change"
@@ -56,7 +56,7 @@ def control_stream(workspace: Workspace, client: Client, deployment: str, rows: 
     """Send rows like the reference. Every alert is a false one."""
     before = _alert_ids(workspace, deployment)
     ids: list[str] = []
-    for sent, answer in send(client, rows, as_of=as_of, batch=BATCH):
+    for sent, answer in send(client, rows, as_of=as_of, batch=REPLAY_BATCH):
         ids += answer.prediction_ids
         workspace.progress("control stream", sent, rows.height)
     wait_until_watched(workspace, deployment)
