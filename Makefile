@@ -23,7 +23,7 @@ quickstart: setup
 	@$(BIN)/stackproof quickstart quickstart-output
 
 test: setup
-	@$(BIN)/python -m pytest -m "not slow and not services and not tools"
+	@$(BIN)/python -m pytest -m "not slow and not services and not tools" -n auto --dist loadfile
 
 test-services: setup
 	@bash tests/services.sh

@@ -1,10 +1,8 @@
 """One user file, three stacks: the same model, the same predictions, the same answers, one trace across all tools."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,25 +43,6 @@ class Ran:
     told: dict[str, Any]
     folder: Path
     stackproof: Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture(scope="session")
-def stackproof(request: pytest.FixtureRequest) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """Runs a command in a folder, with environments that are kept in pytest's cache."""
-    assert request.config.cache is not None
-    tools = request.config.cache.mkdir("stackproof-tools")
-    shared, data = tools / "environments", tools / "data" / "stackproof"
-    shared.mkdir(exist_ok=True)
-    data.mkdir(parents=True, exist_ok=True)
-    if not (data / "environments").exists():
-        (data / "environments").symlink_to(shared)
-
-    def run(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "stackproof", *arguments]
-        variables = os.environ | {"XDG_DATA_HOME": str(data.parent)}
-        return subprocess.run(command, cwd=cwd, env=variables, check=False, capture_output=True, text=True)
-
-    return run
 
 
 @pytest.fixture(scope="session", params=list(EXPECTED))
