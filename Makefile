@@ -27,7 +27,7 @@ test: setup
 
 test-services: setup
 	@bash tests/services.sh
-	@$(BIN)/python -m pytest -m "slow or services"
+	@$(BIN)/python -m pytest -m "(slow or services) and not tools" -n 2 --dist loadfile
 
 test-tools: setup
 	@$(BIN)/python -m pytest -m tools -n 2 --dist loadfile
