@@ -97,7 +97,7 @@ def test_a_join_or_lookup_that_gives_other_rows_or_values_is_wrong(proved: Prove
 
 
 class Forgets(EmbeddedTracking):
-    """Says durable, and writes when there are a hundred points; a kill takes the rest with it."""
+    """Says durable, and writes once there are very many points; a kill takes them all with it."""
 
     def __init__(self, setting: Any) -> None:
         super().__init__(setting)
@@ -105,7 +105,7 @@ class Forgets(EmbeddedTracking):
 
     def log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
         self._held.append((run_id, list(metrics)))
-        if run_id != "run:crash" or len(self._held) >= 100:
+        if run_id != "run:crash" or len(self._held) >= 1_000_000:
             held, self._held = self._held, []
             for run, points in held:
                 super().log_metrics(run, points)
