@@ -30,6 +30,7 @@ test-services: setup
 	@$(BIN)/python -m pytest -m "(slow or services) and not tools" -n 2 --dist loadfile
 
 test-tools: setup
+	@bash tests/services.sh
 	@$(BIN)/python -m pytest -m tools -n 2 --dist loadfile
 
 lint: setup
