@@ -150,7 +150,8 @@ def server_on(home: Path, python: Path, port: int) -> ServerSpec:
         url=address,
         health=f"{address}/api/health",
         # It writes its UI there; in the tool's environment, which projects share, nothing is written.
-        variables=settings(home) | {"PREFECT_UI_STATIC_DIRECTORY": str(home / "ui")},
+        variables=settings(home)
+        | {"PREFECT_UI_STATIC_DIRECTORY": str(home / "ui"), "PREFECT_SERVER_UI_API_URL": f"{address}/api"},
         without=("PREFECT_",),
         options={"api_url": f"{address}/api"},
         port=port,
