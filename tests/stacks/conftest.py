@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ def stackproof(request: pytest.FixtureRequest) -> Callable[..., "subprocess.Comp
     shared, data = tools / "environments", tools / "data" / "stackproof"
     shared.mkdir(exist_ok=True)
     data.mkdir(parents=True, exist_ok=True)
-    if not (data / "environments").exists():
+    with suppress(FileExistsError):
         (data / "environments").symlink_to(shared)
 
     def run(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
