@@ -7,7 +7,7 @@ from typing import Any
 
 from stackproof.adapters import registry
 from stackproof.envs.environments import Environments, user_locks
-from stackproof.errors import Conflict, RefusedInput
+from stackproof.errors import Conflict, NotFound, RefusedInput
 from stackproof.ledger import Entity
 from stackproof.roles.stack import Stack
 from stackproof.stack.live import EMBEDDED, Filling, LiveStack, checked_options, fillings
@@ -158,8 +158,8 @@ def check(workspace: Workspace) -> list[Checked]:
 def _checked(workspace: Workspace, filling: Filling, tool: str) -> Checked:
     role, main = filling.role, tool == filling.by
     health = workspace.live.health(role, tool)
-    capabilities = registry.load(registry.find(role, tool)).capabilities
-    wanted = registry.load(registry.find(role, EMBEDDED)).capabilities - capabilities if main else ()
+    capabilities = _capabilities(role, tool)
+    wanted = _capabilities(role, EMBEDDED) - capabilities if main else ()
     apart = lives_apart(workspace.stack.roles[role], tool)
     return Checked(
         role=role,
@@ -172,3 +172,11 @@ def _checked(workspace: Workspace, filling: Filling, tool: str) -> Checked:
         fills_in={name: workspace.live.tool(role, name) for name in sorted(wanted)},
         detail=" ".join(part for part in (filling.because if main else "", health.detail) if part),
     )
+
+
+def _capabilities(role: str, tool: str) -> frozenset[str]:
+    """None where what the adapter needs is not installed; its health says so."""
+    try:
+        return registry.load(registry.find(role, tool)).capabilities
+    except NotFound:
+        return frozenset()
