@@ -21,7 +21,7 @@ from stackproof.roles.adapter import Setting
 from stackproof.roles.orchestration import Task, TaskResult, TaskStatus
 from stackproof.testing.orchestration import Log, OrchestrationConformance, nothing, raising
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.tools
 ADAPTER = "stackproof.adapters.orchestration.prefect:PrefectRunner"
 UP_WITHIN_S = 180
 READ = """
