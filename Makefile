@@ -27,11 +27,11 @@ test: setup
 
 test-services: setup
 	@bash tests/services.sh
-	@$(BIN)/python -m pytest -m "(slow or services) and not tools" -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -m "(slow or services) and not tools" -n 3 --dist loadfile
 
 test-tools: setup
 	@bash tests/services.sh
-	@$(BIN)/python -m pytest -m tools -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -m tools -n 3 --dist loadfile
 
 lint: setup
 	@$(BIN)/ruff format --check .
