@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from stackproof.errors import InvalidTable
+from stackproof.adapters.monitoring.plain_wording import moved, percent, shortened
+from stackproof.adapters.monitoring.watch_book import Breach
 from stackproof.roles.monitoring import ColumnKind
-from stackproof.roles.table import Table
 
 FEWEST_EXPECTED, FEWEST_IN_REFERENCE = 5, 50
 """A value is common when at least so many are expected in the window, and were seen in the reference."""
@@ -19,62 +18,6 @@ VALUES = "Evidently's K-S p_value"
 SHARES = "Evidently's chi-square p_value of the common values"
 OTHERS = "Evidently's K-S p_value of rare and unseen values"
 MISSING = "Evidently's K-S p_value of missing values"
-LONGEST_VALUE = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Breach:
-    """A test whose p-value is below its threshold."""
-
-    column: str
-    test: str
-    statistic: float
-    p_value: float
-    threshold: float
-    effect: str
-
-
-def watched(table: Table, columns: Mapping[str, ColumnKind], what: str) -> Any:
-    """The table in Arrow. Raises `InvalidTable` for a missing column, and for a reference without rows."""
-    pyarrow = import_module("pyarrow")
-    try:
-        arrow = pyarrow.table(table)
-    except (TypeError, ValueError, pyarrow.ArrowException) as unreadable:
-        raise InvalidTable("This is no table", got=f"{type(table).__name__}: {unreadable}") from unreadable
-    missing = [name for name in columns if name not in arrow.column_names]
-    if missing:
-        raise InvalidTable(
-            "The table lacks columns that are watched",
-            faults=[f"{name!r} is missing" for name in missing],
-            got=", ".join(arrow.column_names) or "no columns",
-            allowed=", ".join(columns),
-        )
-    if what == "reference" and arrow.num_rows == 0:
-        raise InvalidTable("The reference has no rows", got="0 rows", allowed="at least one row")
-    return arrow
-
-
-def normalised(arrow: Any, columns: Mapping[str, ColumnKind]) -> Any:
-    """The watched columns alone, numbers as float64 and categories as text; what is none is null.
-
-    In a numeric column, what is no number is missing: null, NaN, a text that is no number. In a categorical one a
-    whole number counts as the integer, so that 1.0 and 1 are the same value.
-    """
-    pyarrow = import_module("pyarrow")
-    made = {}
-    for name, kind in columns.items():
-        values, types = arrow.column(name), pyarrow.types
-        if kind is ColumnKind.NUMERIC:
-            plain = types.is_integer(values.type) or types.is_floating(values.type)
-            if plain:
-                made[name] = pyarrow.chunked_array([values.cast(pyarrow.float64(), safe=False).combine_chunks()])
-            else:
-                made[name] = pyarrow.array(map(_number, values.to_pylist()), pyarrow.float64())
-        elif types.is_string(values.type) or types.is_large_string(values.type):
-            made[name] = values.cast(pyarrow.large_string())
-        else:
-            made[name] = pyarrow.array(map(_text, values.to_pylist()), pyarrow.large_string())
-    return pyarrow.table(made)
 
 
 class Features:
@@ -82,7 +25,6 @@ class Features:
 
     def __init__(self, reference: Any, columns: Mapping[str, ColumnKind]) -> None:
         self._columns = columns
-        self._reference = reference
         self._frame = reference.to_pandas()
         self._counts = {
             column: self._frame[column].value_counts() for column, kind in columns.items() if not _is_numeric(kind)
@@ -98,7 +40,7 @@ class Features:
         frame = window.to_pandas()
         for column, kind in self._columns.items():
             before, after = self._frame[column], frame[column]
-            effect = f"missing {_percent(before.isna().mean())} -> {_percent(after.isna().mean())}"
+            effect = f"missing {percent(before.isna().mean())} -> {percent(after.isna().mean())}"
             yield from _of_indicator(column, MISSING, before.isna(), after.isna(), level, effect)
             before, after = before.dropna(), after.dropna()
             if before.empty or after.empty:
@@ -113,23 +55,22 @@ class Features:
         expected = counts * min(len(after) / len(before), 1.0)
         common = counts.index[(expected >= FEWEST_EXPECTED) & (counts >= FEWEST_IN_REFERENCE)]
         is_common, was_common = after.isin(common), before.isin(common)
-        effect = (
-            f"share of rare and unseen values {_percent(1 - was_common.mean())} -> {_percent(1 - is_common.mean())}"
-        )
+        effect = f"share of rare and unseen values {percent(1 - was_common.mean())} -> {percent(1 - is_common.mean())}"
         yield from _of_indicator(column, OTHERS, ~was_common, ~is_common, level, effect)
         if len(common) >= 2 and is_common.any():
             yield from _of_shares(column, before[was_common], after[is_common], level)
 
-    def frames(self, window: Any) -> tuple[Any, Any, list[str]]:
-        """The window and the reference in pandas, and the columns that Evidently's reports take: with values."""
-        current = window.to_pandas()
-        numpy = import_module("numpy")
-        usable = []
-        for column, kind in self._columns.items():
-            sides = (self._frame[column], current[column])
-            if all((numpy.isfinite(side) if _is_numeric(kind) else side.notna()).any() for side in sides):
-                usable.append(column)
-        return current[usable], self._frame[usable], usable
+
+def frames(reference: Any, window: Any, columns: Mapping[str, ColumnKind]) -> tuple[Any, Any, list[str]]:
+    """The window and the reference in pandas, and the columns that Evidently's reports take: with values."""
+    before, current = reference.to_pandas(), window.to_pandas()
+    numpy = import_module("numpy")
+    usable = []
+    for column, kind in columns.items():
+        sides = (before[column], current[column])
+        if all((numpy.isfinite(side) if _is_numeric(kind) else side.notna()).any() for side in sides):
+            usable.append(column)
+    return current[usable], before[usable], usable
 
 
 def _is_numeric(kind: ColumnKind) -> bool:
@@ -149,7 +90,7 @@ def _of_numbers(column: str, before: Any, after: Any, level: float) -> Iterator[
     p_value = _tested("ks_stat_test", before, after, True, level)
     if p_value < level:
         gap = _gap(before, after)
-        yield Breach(column, VALUES, gap, p_value, level, _moved(before, after, gap))
+        yield Breach(column, VALUES, gap, p_value, level, moved(before, after, gap))
 
 
 def _of_indicator(column: str, test: str, before: Any, after: Any, level: float, effect: str) -> Iterator[Breach]:
@@ -171,10 +112,9 @@ def _of_shares(column: str, before: Any, after: Any, level: float) -> Iterator[B
         expected = counts * (len(after) / len(before))
         seen = after.value_counts().reindex(counts.index, fill_value=0)
         parts = (seen - expected) ** 2 / expected
-        value = str(parts.idxmax())
+        value = parts.idxmax()
         was, now = counts[value] / len(before), seen[value] / len(after)
-        shown = repr(value if len(value) <= LONGEST_VALUE else value[: LONGEST_VALUE - 1] + "…")
-        effect = f"share of {shown} {_percent(was)} -> {_percent(now)}"
+        effect = f"share of {shortened(value)} {percent(was)} -> {percent(now)}"
         yield Breach(column, SHARES, float(parts.sum()), p_value, threshold, effect)
 
 
@@ -185,31 +125,3 @@ def _gap(before: Any, after: Any) -> float:
     points = numpy.concatenate([first, second])
     below = [numpy.searchsorted(side, points, side="right") / len(side) for side in (first, second)]
     return float(numpy.abs(below[0] - below[1]).max())
-
-
-def _moved(before: Any, after: Any, gap: float) -> str:
-    for name in ("median", "mean"):
-        was, now = (f"{getattr(side, name)():.3g}" for side in (before, after))
-        if was != now and "nan" not in (was, now):
-            return f"{name} {was} -> {now}"
-    return f"the distributions are {_percent(gap)} apart"
-
-
-def _percent(share: float) -> str:
-    points = 100.0 * share
-    return f"{points:.0f} %" if points >= 10 or points == 0 else f"{points:.2g} %"
-
-
-def _number(value: Any) -> float | None:
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _text(value: Any) -> str | None:
-    if isinstance(value, float):
-        if math.isnan(value):
-            return None
-        return str(int(value)) if value.is_integer() else repr(value)
-    return None if value is None else str(value)

@@ -9,8 +9,9 @@ import numpy as np
 from stackproof.adapters.monitoring.columns import Numbers, Rows
 from stackproof.adapters.monitoring.evidence import Ranks, gap_p_values, largest_gaps
 from stackproof.adapters.monitoring.looking import Breach, Test
+from stackproof.adapters.monitoring.plain_wording import percent
 from stackproof.adapters.monitoring.reference import CategoricalReference, NumericReference, Reference
-from stackproof.adapters.monitoring.wording import percent, quoted
+from stackproof.adapters.monitoring.wording import quoted
 
 UNIT_FACTORS = (
     ("mph to m/s", 0.44704),

@@ -5,25 +5,22 @@ A watch, with its reference and its latest rows, is kept in a database below the
 plots and figures of the looks that found something are files beside the database, in `reports`.
 """
 
-import logging
 import os
-import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any, ClassVar
 
+from stackproof.adapters.monitoring.kept_reports import REPORTS, KeptReports
 from stackproof.adapters.monitoring.nannyml_performance import estimated, realised
 from stackproof.adapters.monitoring.nannyml_reports import keep_report, newest_page
 from stackproof.adapters.monitoring.nannyml_tests import UnivariateTests
-from stackproof.adapters.monitoring.watch_book import Look, Watch, WatchBook
-from stackproof.errors import NotFound, RefusedInput, StackproofError, UnknownName
+from stackproof.adapters.monitoring.watch_book import WatchBook
+from stackproof.errors import NotFound, StackproofError
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.monitoring import ColumnKind, Estimate, Finding, Performance, Policy
 from stackproof.roles.table import Table
-
-REPORTS = ("alarms", "all", "none")
 
 
 class NannymlMonitoring:
@@ -42,9 +39,11 @@ class NannymlMonitoring:
 
     def __init__(self, setting: Setting) -> None:
         self._home = setting.home
-        self._reports = _chosen(setting.options)
+        folder = setting.home / "reports"
+        self._reports = KeptReports(
+            "NannyML", setting.options, self.options, lambda watch, look: keep_report(folder, watch, look)
+        )
         self._book = WatchBook(setting.home, _prepared)
-        self._lock = threading.Lock()
 
     def health(self) -> Health:
         """Whether NannyML can be imported and the watches opened."""
@@ -64,9 +63,7 @@ class NannymlMonitoring:
 
     def observe(self, name: str, rows: Table) -> list[Finding]:
         watch, looks = self._book.observe(name, rows)
-        for look in looks:
-            if self._reports == "all" or (self._reports == "alarms" and look.findings):
-                self._report(watch, look)
+        self._reports.keep(watch, looks)
         return [finding for look in looks for finding in look.findings]
 
     def position(self, name: str) -> int:
@@ -86,14 +83,6 @@ class NannymlMonitoring:
         page = newest_page(self._home / "reports", name.rpartition("@")[0]) if kind == "deployment" else None
         return page.absolute().as_uri() if page else ""
 
-    def _report(self, watch: Watch, look: Look) -> None:
-        """A report that NannyML can't make is told in the log: it is a view of findings that are kept already."""
-        try:
-            with self._lock:
-                keep_report(self._home / "reports", watch, look)
-        except Exception as problem:  # noqa: BLE001  # whatever NannyML's plots raise, the findings hold
-            logging.getLogger(__name__).warning("NannyML made no report of %s: %s", watch.name, problem)
-
 
 def _prepared(reference: Any, columns: Mapping[str, ColumnKind]) -> UnivariateTests:
     _nannyml()
@@ -111,13 +100,3 @@ def _nannyml() -> Any:
         raise NotFound(
             f"NannyML can't be imported: {missing}", next_command="uv pip install nannyml statsmodels pyarrow"
         ) from missing
-
-
-def _chosen(options: Mapping[str, object]) -> object:
-    for name in options:
-        if name not in NannymlMonitoring.options:
-            raise UnknownName("option of nannyml", name, NannymlMonitoring.options)
-    reports = options.get("reports", "alarms")
-    if reports not in REPORTS:
-        raise RefusedInput("The option reports is wrong", got=repr(reports), allowed=", ".join(REPORTS))
-    return reports

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from stackproof.adapters.monitoring.plain_wording import moved, percent, shortened
 from stackproof.adapters.monitoring.watch_book import Breach
 from stackproof.roles.monitoring import ColumnKind
 
@@ -25,7 +26,6 @@ VALUES = "NannyML's Kolmogorov-Smirnov statistic"
 SHARES = "NannyML's chi-square statistic of the common values"
 OTHERS = "Fisher's exact test of rare and unseen values"
 MISSING = "Fisher's exact test of missing values"
-LONGEST_VALUE = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Column:
         p_value = float(import_module("scipy.stats").ks_2samp(self.values, after, method=method).pvalue)
         if p_value < threshold:
             gap = float(self.fitted[0].calculate(after))
-            yield Breach(self.name, VALUES, gap, p_value, threshold, _moved(self.values, after, gap))
+            yield Breach(self.name, VALUES, gap, p_value, threshold, moved(self.values, after, gap))
 
     def _of_category(self, after: Any, level: float) -> Iterator[Breach]:
         before, seen = len(self.values), after.value_counts()
@@ -134,26 +134,11 @@ def _of_shares(
     p_value = float(import_module("scipy.stats").fisher_exact(table)[1])
     if p_value < level:
         was, now = before[0] / before[1], after[0] / after[1]
-        yield Breach(column, test, now, p_value, level, f"{what} {_percent(was)} -> {_percent(now)}")
+        yield Breach(column, test, now, p_value, level, f"{what} {percent(was)} -> {percent(now)}")
 
 
 def _share_moved(before: Any, after: Any) -> str:
     """Of the value that moved most, beside how much it moves by chance. Both: how often each value was seen."""
     was, now = before / before.sum(), after / after.sum()
     value = ((now - was) ** 2 / was).idxmax()
-    text = str(value)
-    shown = repr(text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…")
-    return f"share of {shown} {_percent(was[value])} -> {_percent(now[value])}"
-
-
-def _moved(before: Any, after: Any, gap: float) -> str:
-    for name in ("median", "mean"):
-        was, now = (f"{getattr(side, name)():.3g}" for side in (before, after))
-        if was != now and "nan" not in (was, now):
-            return f"{name} {was} -> {now}"
-    return f"the distributions are {_percent(gap)} apart"
-
-
-def _percent(share: float) -> str:
-    points = 100.0 * share
-    return f"{points:.0f} %" if points >= 10 or points == 0 else f"{points:.2g} %"
+    return f"share of {shortened(value)} {percent(was[value])} -> {percent(now[value])}"

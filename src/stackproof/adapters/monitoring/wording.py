@@ -6,9 +6,8 @@ import numpy as np
 
 from stackproof.adapters.monitoring.columns import Numbers, Rows
 from stackproof.adapters.monitoring.looking import Breach, Test
+from stackproof.adapters.monitoring.plain_wording import LONGEST_VALUE, percent
 from stackproof.adapters.monitoring.reference import CategoricalReference, NumericReference, Reference
-
-LONGEST_VALUE = 40
 
 
 def effect_of(breach: Breach, reference: Reference, window: Rows) -> str:
@@ -28,12 +27,6 @@ def effect_of(breach: Breach, reference: Reference, window: Rows) -> str:
     if breach.test is Test.OTHER_VALUES:
         return _others(category, seen, window.count)
     return _most_changed(category, seen, category.values[: category.common(window.count)])
-
-
-def percent(share: float) -> str:
-    """A share of 0 to 1 as "17 %", "1.2 %" or "0.04 %"."""
-    points = 100.0 * share
-    return f"{points:.0f} %" if points >= 10 or points == 0 else f"{points:.2g} %"
 
 
 def quoted(value: str) -> str:
