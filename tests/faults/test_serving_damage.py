@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stackproof.adapters.serving.packages import load_safely
+from stackproof.adapters.serving.trial import load_safely
 from stackproof.errors import Corrupted, RefusedInput
 from stackproof.testing.serving_models import onnx_package, xgboost_package
 

@@ -140,6 +140,9 @@ class ModelServer(Protocol):
     that answered. 200 is sent only after the log said that the predictions are durable.
     Malformed requests get 400 with {"error": …} and change nothing; too large ones 413; too many at
     once 429; a log that cannot write 503. No pickle is loaded.
+    GET /metrics tells, in the Prometheus text format and since the start, the infer requests by status
+    (`stackproof_serving_requests_total`), the rows predicted (`stackproof_serving_rows_total`) and the seconds a
+    request took (histogram `stackproof_serving_request_seconds`), beside what the tool itself counts.
     """
 
     def run(

@@ -329,6 +329,22 @@ class ServingConformance(Conformance):
             for connection in connections:
                 connection.close()
 
+    # Metrics
+
+    def test_what_was_answered_and_refused_is_counted_under_the_names_of_the_contract(
+        self, small: ServerProcess
+    ) -> None:
+        body = request({"x": [1.0, 2.0, 3.0]})
+        for given, status in ((body, 200), (b"no JSON", 400), (b"[" * 5_000_000, 413)):
+            assert ask(small.url, "POST", SMALL_INFER, given).status == status
+        counted = _metrics(small.url)
+        for status in (200, 400, 413):
+            assert counted[f'stackproof_serving_requests_total{{status="{status}"}}'] == 1
+        assert counted["stackproof_serving_rows_total"] == 3
+        assert counted["stackproof_serving_request_seconds_count"] == 3
+        assert counted['stackproof_serving_request_seconds_bucket{le="+Inf"}'] == 3
+        assert counted["stackproof_serving_request_seconds_sum"] > 0
+
     # Bad input
 
     @pytest.mark.parametrize("name", bad_bodies())
@@ -419,6 +435,13 @@ class ServingConformance(Conformance):
         said = server.said()
         assert server.ended() == 1
         assert said.startswith("refused Corrupted")
+
+
+def _metrics(url: str) -> dict[str, float]:
+    """Each sample by its name and labels."""
+    lines = str(ask(url, "GET", "/metrics").content).splitlines()
+    samples = [line.rpartition(" ") for line in lines if line and not line.startswith("#")]
+    return {name: float(value) for name, _, value in samples}
 
 
 def _small_deployment(folder: Path, version: int) -> Deployment:

@@ -139,7 +139,7 @@ def _with_predict(given: Given) -> Given:
 def _predict(package: Path) -> Predict:
     import numpy as np
 
-    from stackproof.adapters.serving.packages import load_safely
+    from stackproof.adapters.serving.trial import load_safely
 
     (loaded,) = load_safely([package])
 

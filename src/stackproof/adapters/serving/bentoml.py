@@ -1,18 +1,14 @@
 """Serving by BentoML: a service of it, its HTTP application and its worker, and the models in its own store."""
 
-import threading
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from stackproof.adapters.serving.tool_options import ALLOWED_HOSTS, LIMITS, hosts_of, limits_of
+from stackproof.adapters.installed import installed
+from stackproof.adapters.serving.options import ALLOWED_HOSTS, LIMITS, hosts_of, limits_of
+from stackproof.adapters.serving.running import RunningServers
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.features import OnlineFeatures
 from stackproof.roles.serving import Deployment, PredictionLog
-
-if TYPE_CHECKING:
-    from stackproof.adapters.serving.bentoml_worker import Worker
-
 
 BENTO_LIMITS: Mapping[str, Option] = {
     **LIMITS,
@@ -42,21 +38,14 @@ class BentoServer:
     def __init__(self, setting: Setting) -> None:
         self._home = setting.home
         self._options = {name: option.default for name, option in self.options.items()} | dict(setting.options)
-        self._running: set[Worker] = set()
-        self._lock = threading.Lock()
+        self._running = RunningServers()
 
     def health(self) -> Health:
-        try:
-            release = version("bentoml")
-        except PackageNotFoundError:
-            return Health(ok=False, version="", detail="BentoML is not installed in this environment")
-        return Health(ok=True, version=release, detail=f"its home, with the model store, is {self._home}")
+        return installed("bentoml", "BentoML", f"its home, with the model store, is {self._home}")
 
     def close(self) -> None:
         """Stop what runs, as SIGTERM does."""
-        with self._lock:
-            for worker in self._running:
-                worker.should_exit = True
+        self._running.stop()
 
     def link(self, identifier: str, ui: str) -> str:
         """See `LinksToItsUi`: what its store says of a model version, as a file; BentoML's page shows no models."""
@@ -82,10 +71,4 @@ class BentoServer:
         limits, hosts = limits_of(self._options, BENTO_LIMITS), hosts_of(self._options, host)
         serving = Serving(self._home, limits, hosts, bool(self._options["access_log"]))
         with working(serving, deployment, features, log, host, port, on_ready, updates) as worker:
-            with self._lock:
-                self._running.add(worker)
-            try:
-                worker.serve_until_stopped()
-            finally:
-                with self._lock:
-                    self._running.discard(worker)
+            self._running.serve(worker)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import accumulate
 
-from stackproof.adapters.serving.packages import Package, load_safely
+from stackproof.adapters.serving.packages import Package
+from stackproof.adapters.serving.trial import load_safely
 from stackproof.errors import RefusedInput
 from stackproof.roles.serving import Deployment, Route
 

@@ -4,9 +4,8 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from stackproof.adapters.serving.options import LOOPBACK
 from stackproof.adapters.serving.responses import error_response
-
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Doorkeeper:

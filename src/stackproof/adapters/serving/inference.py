@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,6 +23,7 @@ from stackproof.adapters.serving.responses import error_response, json_response
 from stackproof.errors import RefusedInput, StackproofError, StorageFailed
 from stackproof.roles.features import OnlineFeatures
 from stackproof.roles.serving import LoggedPrediction, PredictionLog
+from stackproof.store import new_id
 
 logger = logging.getLogger(__name__)
 
@@ -40,15 +42,20 @@ class Limits:
     body_seconds: float = 10.0
     log_seconds: float = 10.0
 
+    @classmethod
+    def of(cls, given: Mapping[str, float]) -> "Limits":
+        """`given`: as `options.limits_of` gives them; others are left out."""
+        whole = {name: int(given[name]) for name in ("max_rows", "max_body_bytes", "max_in_flight")}
+        return cls(**whole, body_seconds=given["body_seconds"], log_seconds=given["log_seconds"])
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where a request's instant, its identifiers and its elapsed seconds come from."""
+    """Where a request's instant and its identifiers come from."""
 
-    now: Callable[[], datetime]
-    elapsed: Callable[[], float]
-    new_request_id: Callable[[], str]
-    new_prediction_id: Callable[[], str]
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    new_request_id: Callable[[], str] = lambda: str(uuid.uuid4())
+    new_prediction_id: Callable[[], str] = lambda: new_id("prediction")
 
 
 class Inference:
@@ -60,7 +67,7 @@ class Inference:
         features: OnlineFeatures | None,
         log: PredictionLog,
         limits: Limits,
-        sources: Sources,
+        sources: Sources = Sources(),
     ) -> None:
         self._features = features
         self._log = log
@@ -90,14 +97,11 @@ class Inference:
 
     async def answer(self, request: Request, name: str, number: str | None) -> Response:
         """200 only after the log said that the predictions are durable."""
-        started = self._sources.elapsed()
         try:
-            response = await self._admit(request, name, number)
+            return await self._admit(request, name, number)
         except Refusal as refusal:
             self.metrics.refused(refusal.reason)
-            response = error_response(refusal.status, refusal.message, refusal.headers)
-        self.metrics.answered(response.status_code, self._sources.elapsed() - started)
-        return response
+            return error_response(refusal.status, refusal.message, refusal.headers)
 
     async def _admit(self, request: Request, name: str, number: str | None) -> Response:
         serving = self._serving

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from stackproof.adapters.serving.counting import Counted
 from stackproof.adapters.serving.deployment import bring_live
 from stackproof.adapters.serving.inference import Inference
 from stackproof.errors import RefusedInput, StackproofError, Unavailable
@@ -68,7 +69,7 @@ class HttpServer(uvicorn.Server):
     ) -> None:
         super().__init__(
             uvicorn.Config(
-                app,
+                Counted(app, inference.metrics),
                 lifespan="off",
                 ws="none",
                 log_config=None,

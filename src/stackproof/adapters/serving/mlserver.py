@@ -1,17 +1,14 @@
 """Serving by MLServer: its application, its registry of model versions, and a runtime of ours in its repository."""
 
-import threading
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from stackproof.adapters.serving.tool_options import ALLOWED_HOSTS, LIMITS, hosts_of, limits_of
+from stackproof.adapters.installed import installed
+from stackproof.adapters.serving.options import ALLOWED_HOSTS, LIMITS, hosts_of, limits_of
+from stackproof.adapters.serving.running import RunningServers
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.features import OnlineFeatures
 from stackproof.roles.serving import Deployment, PredictionLog
-
-if TYPE_CHECKING:
-    from stackproof.adapters.serving.listening import HttpServer
 
 
 class MLServer:
@@ -31,21 +28,14 @@ class MLServer:
     def __init__(self, setting: Setting) -> None:
         self._home = setting.home
         self._options = {name: option.default for name, option in self.options.items()} | dict(setting.options)
-        self._running: set[HttpServer] = set()
-        self._lock = threading.Lock()
+        self._running = RunningServers()
 
     def health(self) -> Health:
-        try:
-            release = version("mlserver")
-        except PackageNotFoundError:
-            return Health(ok=False, version="", detail="MLServer is not installed in this environment")
-        return Health(ok=True, version=release, detail=f"its model repository is {self._home / 'models'}")
+        return installed("mlserver", "MLServer", f"its model repository is {self._home / 'models'}")
 
     def close(self) -> None:
         """Stop what runs, as SIGTERM does."""
-        with self._lock:
-            for server in self._running:
-                server.should_exit = True
+        self._running.stop()
 
     def link(self, identifier: str, ui: str) -> str:
         """See `LinksToItsUi`: the settings of a model version in the repository, as a file."""
@@ -71,10 +61,4 @@ class MLServer:
         limits, hosts = limits_of(self._options), hosts_of(self._options, host)
         serving = Serving(self._home, limits, hosts)
         with working(serving, deployment, features, log, host, port, on_ready, updates) as server:
-            with self._lock:
-                self._running.add(server)
-            try:
-                server.serve_until_stopped()
-            finally:
-                with self._lock:
-                    self._running.discard(server)
+            self._running.serve(server)

@@ -20,6 +20,7 @@ from stackproof.adapters.serving.deployment import LiveDeployment
 from stackproof.adapters.serving.doorkeeper import Doorkeeper
 from stackproof.adapters.serving.inference import Inference
 from stackproof.adapters.serving.listening import HttpServer, bind
+from stackproof.adapters.serving.metrics import Metrics
 from stackproof.adapters.serving.mlserver_asked import ASKED, SERVED, Asked
 from stackproof.adapters.serving.mlserver_repository import SETTINGS, folder_of, live_from_repository
 from stackproof.adapters.serving.refusals import Refusal
@@ -35,7 +36,7 @@ _VERSION = re.compile(r"/v2/models/[^/]+/versions/([^/]+)/")
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """How to serve; `limits` are those of `tool_options.LIMITS` by name."""
+    """How to serve; `limits` are those of `options.LIMITS` by name."""
 
     home: Path
     limits: dict[str, float]
@@ -61,7 +62,7 @@ def working(
         held.enter_context(counting_anew())
         held.callback(SERVED.clear)
         registered = Registered(serving.home, inference)
-        app = Doorkeeper(Gate(registered.app, serving.limits), serving.hosts)
+        app = Doorkeeper(Gate(registered.app, serving.limits, inference.metrics), serving.hosts)
         yield _Server(registered, app, inference, listener, host, on_ready, updates)
 
 
@@ -112,8 +113,9 @@ class _Server(HttpServer):
 class Gate:
     """Reads a request's body within the limits before MLServer does, and keeps it as it came."""
 
-    def __init__(self, app: ASGIApp, limits: dict[str, float]) -> None:
+    def __init__(self, app: ASGIApp, limits: dict[str, float], metrics: Metrics) -> None:
         self._app = app
+        self._metrics = metrics
         self._most = int(limits["max_body_bytes"])
         self._seconds = limits["body_seconds"]
 
@@ -124,6 +126,7 @@ class Gate:
         try:
             body = await self._body(Request(scope, receive))
         except Refusal as refusal:
+            self._metrics.refused(refusal.reason)
             await error_response(refusal.status, refusal.message, refusal.headers)(scope, receive, send)
             return
         named = _VERSION.match(scope["path"])

@@ -3,9 +3,6 @@
 import json
 import os
 import stat
-import subprocess
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +13,6 @@ from stackproof.errors import Corrupted, RefusedInput
 from stackproof.roles.serving import SIGNATURE_FILE, Signature, TensorSpec
 
 DATATYPES = ("FP64", "INT64", "BOOL", "BYTES")
-TRIAL_SECONDS = 60
-CLEANLY_REFUSED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,38 +23,12 @@ class Package:
     model: Model
 
 
-def load_safely(folders: Sequence[Path]) -> list[Package]:
-    """`load` each, after a trial in another process: a damaged model can end the process that reads it.
-
-    Raises `RefusedInput` for a package that cannot be served, `Corrupted` for a damaged one.
-    """
-    if folders:
-        _try_out(folders)
-    return [load(folder) for folder in folders]
-
-
-def _try_out(folders: Sequence[Path]) -> None:
-    command = [sys.executable, "-m", "stackproof.adapters.serving.trial", *map(str, folders)]
-    try:
-        ended = subprocess.run(command, capture_output=True, timeout=TRIAL_SECONDS, check=False)
-    except subprocess.TimeoutExpired as slow:
-        names = ", ".join(folder.name for folder in folders)
-        raise RefusedInput(
-            "Loading the packages and predicting one row took too long",
-            got=names,
-            allowed=f"{TRIAL_SECONDS} s",
-        ) from slow
-    if ended.returncode not in (0, CLEANLY_REFUSED):
-        culprit = folders[min(len(ended.stdout.splitlines()), len(folders) - 1)]
-        raise Corrupted(
-            f"Reading the model of the package {culprit.name} ended the process that tried",
-            got=f"exit status {ended.returncode}",
-            next_command="stackproof check",
-        )
-
-
 def load(folder: Path) -> Package:
-    """Load the package and predict one row of zeros. Raises as `load_safely`."""
+    """Load the package and predict one row of zeros.
+
+    Raises `RefusedInput` for a package that cannot be served, `Corrupted` for a damaged one. A model that was made to
+    do harm can end the process: `trial.load_safely` tries it in another.
+    """
     signature = _signature(folder)
     faults = [*_signature_faults(signature), *_file_faults(signature)]
     if faults:

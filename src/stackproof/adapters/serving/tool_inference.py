@@ -1,21 +1,17 @@
 """What the adapters of foreign model servers share: versions kept where the tool looks, and the way of a request."""
 
 import logging
-import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from importlib import import_module
 
 from stackproof.adapters.serving.deployment import LiveDeployment, Version, bring_live
 from stackproof.adapters.serving.gathering import GatheredFeatures, GatheredLog
-from stackproof.adapters.serving.inference import Inference, Limits, Sources
+from stackproof.adapters.serving.inference import Inference, Limits
 from stackproof.adapters.serving.packages import Package
-from stackproof.adapters.serving.trying import load_after_trial
+from stackproof.adapters.serving.trial import load_safely
 from stackproof.roles.features import OnlineFeatures
 from stackproof.roles.serving import Deployment, PredictionLog
-from stackproof.store import new_id
 
 
 def bring_live_from(
@@ -25,7 +21,7 @@ def bring_live_from(
     versions = list(before.versions.values()) if before else []
     known = {(version.route.model_id, version.route.package) for version in versions}
     new = [route for route in deployment.routes if (route.model_id, route.package) not in known]
-    packages = load_after_trial([route.package for route in new])
+    packages = load_safely([route.package for route in new])
     read = [Version(route, package) for route, package in zip(new, packages, strict=True)]
     loaded = {str(number): version for number, version in enumerate([*versions, *read])}
     live = bring_live(deployment, LiveDeployment(deployment, loaded, ()))
@@ -43,7 +39,7 @@ def inferring(
     """Answers requests; the features and the log are those of another process. `limits`: as `limits_of` gives them."""
     gathered = GatheredLog(log)
     looked_up = GatheredFeatures(features) if features is not None else None
-    inference = Inference(live, looked_up, gathered, _limits(limits), _sources())
+    inference = Inference(live, looked_up, gathered, Limits.of(limits))
     try:
         yield inference
     finally:
@@ -71,17 +67,3 @@ def logging_as_it_is() -> Iterator[None]:
         yield
     finally:
         logging.root.handlers[:] = handlers
-
-
-def _limits(given: dict[str, float]) -> Limits:
-    whole = {name: int(given[name]) for name in ("max_rows", "max_body_bytes", "max_in_flight")}
-    return Limits(**whole, body_seconds=given["body_seconds"], log_seconds=given["log_seconds"])
-
-
-def _sources() -> Sources:
-    return Sources(
-        now=lambda: datetime.now(UTC),
-        elapsed=time.perf_counter,
-        new_request_id=lambda: str(uuid.uuid4()),
-        new_prediction_id=lambda: new_id("prediction"),
-    )

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from stackproof.adapters.serving.application import Application
+from stackproof.adapters.serving.counting import Counted
 from stackproof.adapters.serving.deployment import LiveDeployment, Version
 from stackproof.adapters.serving.inference import Inference, Limits, Sources
 from stackproof.adapters.serving.packages import load
@@ -57,6 +58,7 @@ class InProcess:
 
     inference: Inference
     application: Application
+    counted: Counted
     log: MemoryLog
 
     def call(self, method: str, path: str, body: object = b"", **headers: str) -> Answer:
@@ -95,7 +97,7 @@ class InProcess:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        await self.application.asgi(scope, receive, send)
+        await self.counted(scope, receive, send)
         start = sent[0]
         return Answer(
             start["status"],
@@ -135,13 +137,14 @@ def serve(delays_package: Path) -> Iterator[Callable[..., InProcess]]:
         log, numbers, ticks = MemoryLog(), itertools.count(1), itertools.count()
         sources = Sources(
             now=lambda: NOW,
-            elapsed=lambda: float(next(ticks)),
             new_request_id=lambda: f"request-{next(numbers)}",
             new_prediction_id=lambda: f"prediction:{next(numbers):026}",
         )
         inference = Inference(live_deployment(name, package), features, log, Limits(**limits), sources)
         started.append(inference)
-        return InProcess(inference, Application(inference, hosts, "1.2.3"), log)
+        application = Application(inference, hosts, "1.2.3")
+        counted = Counted(application.asgi, inference.metrics, elapsed=lambda: float(next(ticks)))
+        return InProcess(inference, application, counted, log)
 
     yield make
     for inference in started:

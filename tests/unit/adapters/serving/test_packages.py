@@ -13,7 +13,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from stackproof.adapters.serving.packages import load, load_safely
+from stackproof.adapters.serving.packages import load
+from stackproof.adapters.serving.trial import load_safely
 from stackproof.errors import Corrupted, RefusedInput
 from stackproof.roles.serving import Signature, TensorSpec
 

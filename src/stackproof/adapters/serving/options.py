@@ -1,4 +1,4 @@
-"""What the model server of a tool may be told, whichever tool it is."""
+"""What a model server may be told, whichever it is."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from stackproof.roles.adapter import Option
 LIMITS: Mapping[str, Option] = {
     "max_rows": Option("integer", "Most rows that one request may hold", 4096),
     "max_body_bytes": Option("integer", "Largest request body", 4 * 1024 * 1024),
-    "max_in_flight": Option("integer", "Requests under way at once; more get 429", 64),
+    "max_in_flight": Option("integer", "Infer requests under way at once; more get 429", 64),
     "body_seconds": Option("number", "Longest wait for a request's body", 10.0),
     "log_seconds": Option("number", "Longest wait for the prediction log", 10.0),
 }
