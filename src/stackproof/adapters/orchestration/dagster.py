@@ -4,12 +4,11 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar
 
+from stackproof.adapters.installed import installed
 from stackproof.adapters.orchestration.dagster_job import execute, runs_of
-from stackproof.adapters.orchestration.order import in_order
 from stackproof.adapters.orchestration.pipeline_run import OnResult, PipelineRun
 from stackproof.errors import RefusedInput, StorageFailed, Unavailable
 from stackproof.roles.adapter import PORT, Health, Option, ServerSpec, Setting
@@ -72,10 +71,7 @@ class DagsterRunner:
         )
 
     def health(self) -> Health:
-        try:
-            return Health(True, version("dagster"), f"runs are kept in {self._home}")
-        except PackageNotFoundError:
-            return Health(ok=False, version="", detail="Dagster is not installed in this environment")
+        return installed("dagster", "Dagster", f"runs are kept in {self._home}")
 
     def close(self) -> None:
         with self._lock:
@@ -91,14 +87,11 @@ class DagsterRunner:
         on_result: OnResult | None = None,
         run_id: str = "",
     ) -> list[TaskResult]:
-        order = in_order(name, tasks)
-        if not order:
+        run = PipelineRun("Dagster", name, tasks)
+        if not tasks:
             return []
         instance = self._instance()
-        run = PipelineRun("Dagster", name, order)
-        results = run.by(lambda: execute(run, self._workers, instance, run_id), on_result)
-        found = {result.name: result for result in results}
-        return [found[task.name] for task in tasks]
+        return run.by(lambda: execute(run, self._workers, instance, run_id), on_result)
 
     def link(self, identifier: str, ui: str) -> str:
         """Of a run: Dagster's, which has the run's identifier as a tag."""

@@ -7,20 +7,19 @@ network) happens outside of the interpreter's lock; see docs/decisions/0008-a-th
 import contextvars
 import platform
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 from queue import Empty, SimpleQueue
 from threading import Event
 from typing import ClassVar
 
-from stackproof.errors import RefusedInput, Unavailable, did_you_mean
+from stackproof.adapters.orchestration.attempts import pause, raised_by
+from stackproof.adapters.orchestration.order import walk
+from stackproof.errors import RefusedInput, Unavailable
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.orchestration import Task, TaskResult, TaskStatus
 
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 5.0
 GRACE_S = 2.0
 POLL_S = 0.2
 
@@ -70,7 +69,7 @@ class LocalRunner:
         on_result: Callable[[TaskResult], None] | None = None,
         run_id: str = "",
     ) -> list[TaskResult]:
-        order = _order(name, tasks)
+        order = walk(name, tasks)
         run = _Run(tasks, order, on_result or _ignore, self._sleep, self._clock)
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix=f"pipeline {name}")
         results = run.on(pool)
@@ -165,47 +164,14 @@ class _Run:
 
     def _attempt(self, task: Task) -> tuple[int, BaseException | None]:
         for attempt in range(1, task.retries + 2):
-            error = _call(task)
+            error = raised_by(task)
             if not isinstance(error, Unavailable) or attempt > task.retries:
                 break
-            self._sleep(min(FIRST_PAUSE_S * 2 ** (attempt - 1), LONGEST_PAUSE_S))
+            self._sleep(pause(attempt))
             if self._stopping.is_set():
                 break
         return attempt, error
 
 
-def _call(task: Task) -> BaseException | None:
-    try:
-        task.run()
-    except BaseException as error:  # noqa: BLE001  # a task may raise anything; it becomes the result's error
-        return error
-    return None
-
-
 def _ignore(result: TaskResult) -> None:
     pass
-
-
-def _order(name: str, tasks: Sequence[Task]) -> TopologicalSorter[str]:
-    """Ready to be walked. Raises `RefusedInput` with every fault found."""
-    faults = list(_faults(tasks))
-    order = TopologicalSorter({task.name: task.after for task in tasks})
-    try:
-        if not faults:
-            order.prepare()
-    except CycleError as cycle:
-        faults.append("the tasks wait for each other: " + " -> ".join(cycle.args[1]))
-    if faults:
-        raise RefusedInput(f"The pipeline {name!r} cannot be run", faults=faults)
-    return order
-
-
-def _faults(tasks: Sequence[Task]) -> Iterator[str]:
-    counts = Counter(task.name for task in tasks)
-    yield from (f"{count} tasks are named {name!r}" for name, count in counts.items() if count > 1)
-    for task in tasks:
-        for before in task.after:
-            if before not in counts:
-                yield f"{task.name!r} comes after {before!r}, which is no task{did_you_mean(before, counts)}"
-        if task.retries < 0:
-            yield f"{task.name!r} has {task.retries} retries; 0 or more are allowed"

@@ -7,13 +7,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import ClassVar
 
+from stackproof.adapters.installed import installed
 from stackproof.adapters.orchestration.metaflow_calls import Calls
 from stackproof.adapters.orchestration.metaflow_flow import ADDRESS, source_of
-from stackproof.adapters.orchestration.order import in_order
 from stackproof.adapters.orchestration.pipeline_run import GRACE_S, RECORD_S, OnResult, PipelineRun
 from stackproof.adapters.orchestration.plain_names import printable
 from stackproof.errors import RefusedInput
@@ -64,11 +63,8 @@ class MetaflowRunner:
             )
 
     def health(self) -> Health:
-        try:
-            kept = f"by the profile {self._profile!r}" if self._profile else f"in {self._home}"
-            return Health(True, version("metaflow"), f"runs are kept {kept}")
-        except PackageNotFoundError:
-            return Health(ok=False, version="", detail="Metaflow is not installed in this environment")
+        kept = f"by the profile {self._profile!r}" if self._profile else f"in {self._home}"
+        return installed("metaflow", "Metaflow", f"runs are kept {kept}")
 
     def close(self) -> None:
         """Nothing is held between two runs."""
@@ -81,13 +77,10 @@ class MetaflowRunner:
         on_result: OnResult | None = None,
         run_id: str = "",
     ) -> list[TaskResult]:
-        order = in_order(name, tasks)
-        if not order:
+        run = PipelineRun("Metaflow", name, tasks)
+        if not tasks:
             return []
-        run = PipelineRun("Metaflow", name, order)
-        results = run.by(lambda: self._execute(run, run_id), on_result)
-        found = {result.name: result for result in results}
-        return [found[task.name] for task in tasks]
+        return run.by(lambda: self._execute(run, run_id), on_result)
 
     def _execute(self, run: PipelineRun, run_id: str) -> None:
         """Run the flow to its end, or until it is stopped."""

@@ -1,4 +1,4 @@
-"""The order in which tasks may run. For adapters in an environment of their own."""
+"""The order in which tasks may run."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -8,17 +8,28 @@ from stackproof.errors import RefusedInput, did_you_mean
 from stackproof.roles.orchestration import Task
 
 
-def in_order(name: str, tasks: Sequence[Task]) -> list[Task]:
-    """Each after those that it names. Raises `RefusedInput` with every fault found in the pipeline `name`."""
+def walk(name: str, tasks: Sequence[Task]) -> TopologicalSorter[str]:
+    """Over the tasks' names, ready to begin. Raises `RefusedInput` with every fault found in the pipeline `name`."""
     faults = list(_faults(tasks))
-    named = {task.name: task for task in tasks}
+    order = TopologicalSorter({task.name: task.after for task in tasks})
     try:
-        order = [] if faults else list(TopologicalSorter({task.name: task.after for task in tasks}).static_order())
+        if not faults:
+            order.prepare()
     except CycleError as cycle:
         faults.append("the tasks wait for each other: " + " -> ".join(cycle.args[1]))
     if faults:
         raise RefusedInput(f"The pipeline {name!r} cannot be run", faults=faults)
-    return [named[task] for task in order]
+    return order
+
+
+def in_order(name: str, tasks: Sequence[Task]) -> list[Task]:
+    """Each after those that it names. Raises as `walk` does."""
+    walking, named, order = walk(name, tasks), {task.name: task for task in tasks}, []
+    while walking.is_active():
+        ready = walking.get_ready()
+        order += [named[task] for task in ready]
+        walking.done(*ready)
+    return order
 
 
 def _faults(tasks: Sequence[Task]) -> Iterator[str]:

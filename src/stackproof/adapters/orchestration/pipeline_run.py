@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
+from stackproof.adapters.orchestration.attempts import pause, raised_by
+from stackproof.adapters.orchestration.order import in_order
 from stackproof.errors import Unavailable
 from stackproof.roles.orchestration import Task, TaskResult, TaskStatus
 
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 5.0
 GRACE_S = 2.0
 RECORD_S = 3.0
 POLL_S = 0.2
@@ -41,13 +41,18 @@ class PipelineRun:
     skipped here at once.
     """
 
-    def __init__(self, tool: str, name: str, order: Sequence[Task]) -> None:
-        """`tool` as people write it. `order`: each task after those that it names."""
+    def __init__(self, tool: str, name: str, tasks: Sequence[Task], watch: Callable[[], None] = lambda: None) -> None:
+        """`tool` as people write it. `watch` is called several times a second in the caller's thread, and may raise.
+
+        `tasks` of the run has them each after those that it names. Raises `RefusedInput` with every fault found.
+        """
         self.name = name
-        self.tasks = {task.name: task for task in order}
+        self.tasks = {task.name: task for task in in_order(name, tasks)}
+        self._given = [task.name for task in tasks]
         self.stopping = threading.Event()
         self._tool = tool
-        self._lock = threading.Lock()
+        self._watch = watch
+        self._changed = threading.Condition()
         self._results: dict[str, TaskResult] = {}
         self._ended: SimpleQueue[TaskResult | None] = SimpleQueue()
         self._began: dict[str, float] = {}
@@ -57,7 +62,7 @@ class PipelineRun:
     # In the caller's thread
 
     def by(self, engine: Callable[[], None], on_result: OnResult | None) -> list[TaskResult]:
-        """The results, in the order of the tasks, once `engine` returned.
+        """The results, in the order in which the tasks were given, once `engine` returned.
 
         `engine` sees the caller's context variables. Once `stopping` is set, it shall end within `GRACE_S`. Raises
         `KeyboardInterrupt` at Ctrl-C, what `on_result` raises, and `Unavailable` when the engine ended too early.
@@ -70,6 +75,7 @@ class PipelineRun:
         try:
             self._hear(hear)
             while thread.is_alive():
+                self._watch()
                 thread.join(POLL_S)
         except KeyboardInterrupt:
             self._stop(thread)
@@ -80,7 +86,7 @@ class PipelineRun:
             raise
         if self._broken is not None:
             _LOG.warning("%s could not record the end of the pipeline %r: %s", self._tool, self.name, self._broken)
-        return [self._results[name] for name in self.tasks]
+        return [self._results[name] for name in self._given]
 
     def _hear(self, on_result: OnResult) -> None:
         for _ in self.tasks:
@@ -94,6 +100,7 @@ class PipelineRun:
             try:
                 ended = self._ended.get(timeout=POLL_S)  # a wait without end would not see Ctrl-C
             except Empty:
+                self._watch()
                 continue
             if ended is None:
                 raise Unavailable(
@@ -106,6 +113,8 @@ class PipelineRun:
     def _stop(self, thread: threading.Thread) -> None:
         """Start nothing more, and give what runs a moment: a thread cannot be stopped from outside."""
         self.stopping.set()
+        with self._changed:
+            self._changed.notify_all()
         thread.join(GRACE_S + RECORD_S)
 
     def _report_the_rest(self, on_result: OnResult) -> None:
@@ -121,8 +130,17 @@ class PipelineRun:
 
     def ended(self, name: str) -> TaskResult | None:
         """How the task `name` ended, None as long as it has not."""
-        with self._lock:
+        with self._changed:
             return self._results.get(name)
+
+    def wait(self, seconds: float) -> None:
+        """Until a task ends or the run shall stop, at most so long."""
+        with self._changed:
+            self._changed.wait(seconds)
+
+    def lose(self, name: str, error: Exception) -> None:
+        """The engine will not call the task `name` any more: it has failed with `error`, unless it has ended."""
+        self._end(name, TaskStatus.FAILED, error)
 
     def attempt(self, name: str) -> Attempt:
         """Call the task `name` once. It has ended, unless it shall be called again."""
@@ -132,9 +150,9 @@ class PipelineRun:
         self._began.setdefault(name, time.perf_counter())
         self._attempts[name] += 1
         number = self._attempts[name]
-        error = _raised_by(task)
+        error = raised_by(task)
         if isinstance(error, Unavailable) and number <= task.retries and not self.stopping.is_set():
-            return Attempt(number, error, min(FIRST_PAUSE_S * 2 ** (number - 1), LONGEST_PAUSE_S))
+            return Attempt(number, error, pause(number))
         if error is not None and not isinstance(error, Exception):
             self.stopping.set()
         self._end(name, TaskStatus.SUCCEEDED if error is None else TaskStatus.FAILED, error)
@@ -149,26 +167,21 @@ class PipelineRun:
 
     def _end(self, name: str, status: TaskStatus, error: BaseException | None) -> None:
         """With those that are skipped because of it."""
-        seconds = time.perf_counter() - self._began[name]
-        with self._lock:
+        seconds = time.perf_counter() - self._began.get(name, time.perf_counter())
+        with self._changed:
+            if name in self._results:
+                return
             self._keep(TaskResult(name, status, seconds, self._attempts[name], error))
             for task in self.tasks.values():
                 before = [self._results[name].status for name in task.after if name in self._results]
                 all_ended = len(before) == len(task.after)
                 if task.name not in self._results and all_ended and set(before) - {TaskStatus.SUCCEEDED}:
                     self._keep(TaskResult(task.name, TaskStatus.SKIPPED, 0.0, 0, None))
+            self._changed.notify_all()
 
     def _keep(self, result: TaskResult) -> None:
         self._results[result.name] = result
         self._ended.put(result)
-
-
-def _raised_by(task: Task) -> BaseException | None:
-    try:
-        task.run()
-    except BaseException as error:  # noqa: BLE001  # a task may raise anything; it becomes the result's error
-        return error
-    return None
 
 
 def _ignore(result: TaskResult) -> None:

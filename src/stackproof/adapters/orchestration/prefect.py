@@ -4,32 +4,23 @@ Prefect runs the tasks, tries them again, and records them; what is ready to be 
 that Prefect lets wait for another one would hold a worker meanwhile.
 """
 
-import contextvars
-import logging
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any, ClassVar
 
+from stackproof.adapters.installed import installed
 from stackproof.adapters.orchestration import prefect_library as library
-from stackproof.adapters.orchestration.order import in_order
+from stackproof.adapters.orchestration.attempts import pause
+from stackproof.adapters.orchestration.pipeline_run import OnResult, PipelineRun, Stopped
 from stackproof.errors import RefusedInput, Unavailable
 from stackproof.roles.adapter import Health, Option, ServerSpec, Setting
-from stackproof.roles.orchestration import Task, TaskResult, TaskStatus
+from stackproof.roles.orchestration import Task, TaskResult
 
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 5.0
-GRACE_S = 2.0
 FLUSH_S = 10.0
 POLL_S = 0.2
 BANNED = str.maketrans({"/": "／", "%": "％", "&": "＆", ">": "＞", "<": "＜"})
 """Prefect refuses these in a flow's name."""
-_LOG = logging.getLogger(__name__)
-
-OnResult = Callable[[TaskResult], None]
 
 
 class PrefectRunner:
@@ -71,14 +62,11 @@ class PrefectRunner:
         return library.server_on(setting.home, python, int(str(setting.options.get("port") or 0)))
 
     def health(self) -> Health:
-        try:
-            release = version("prefect")
-        except PackageNotFoundError:
-            return Health(ok=False, version="", detail="Prefect is not installed in this environment")
-        if self._url:
-            ok = library.answers(self._url)
-            return Health(ok, release, f"{self._url} {'answers' if ok else 'does not answer'}")
-        return Health(True, release, f"a server of its own, with its database in {self._home}")
+        health = installed("prefect", "Prefect", f"a server of its own, with its database in {self._home}")
+        if not health.ok or not self._url:
+            return health
+        ok = library.answers(self._url)
+        return Health(ok, health.version, f"{self._url} {'answers' if ok else 'does not answer'}")
 
     def close(self) -> None:
         self._server.end()
@@ -91,12 +79,15 @@ class PrefectRunner:
         on_result: OnResult | None = None,
         run_id: str = "",
     ) -> list[TaskResult]:
-        order = in_order(name, tasks)
-        if not order:
+        run = PipelineRun("Prefect", name, tasks, self._server.watch)
+        if not tasks:
             return []
-        run = _Run(name, order, self._workers, self._server.watch, run_id)
-        results = run.by(*self._prefect(), self._auth, on_result or _ignore)
-        return [results[task.name] for task in tasks]
+        prefect, url = self._prefect()
+        return run.by(lambda: self._execute(prefect, url, run, run_id), on_result)
+
+    def _execute(self, prefect: Any, url: str, run: PipelineRun, run_id: str) -> None:
+        with library.talking_to(url, self._auth):
+            _Flow(prefect, run).execute(self._workers, run_id)
 
     def link(self, identifier: str, ui: str) -> str:
         """Of a run: its flow run, which has the run's identifier as a tag."""
@@ -118,199 +109,76 @@ class PrefectRunner:
         return prefect, self._server.wait()
 
 
-class _Run:
-    """One run: the flow has a thread of its own, its tasks those of Prefect, and the caller's hears of results."""
+class _Flow:
+    """The flow of one run, with a task of Prefect for each task."""
 
-    def __init__(self, name: str, order: list[Task], workers: int, watch: Callable[[], None], tag: str) -> None:
-        """`watch` is called several times a second. `tag`: of the flow run, "" for none."""
-        self._name = name
-        self._watch = watch
-        self._tag = tag
-        self._order = order
-        self._workers = workers
-        self._changed = threading.Condition()
-        self._results: dict[str, TaskResult] = {}
-        self._ended: SimpleQueue[TaskResult | None] = SimpleQueue()
-        self._began: dict[str, float] = {}
-        self._attempts = dict.fromkeys((task.name for task in order), 0)
+    def __init__(self, prefect: Any, run: PipelineRun) -> None:
+        self._prefect = prefect
+        self._run = run
         self._again: set[str] = set()
-        self._stopping = threading.Event()
-        self._broken: Exception | None = None
 
-    def by(self, prefect: Any, url: str, auth: str, on_result: OnResult) -> dict[str, TaskResult]:
-        context = contextvars.copy_context()
-        thread = threading.Thread(
-            target=context.run, args=(self._flow, prefect, url, auth), name=f"flow {self._name}", daemon=True
-        )
-        thread.start()
-        try:
-            self._hear(on_result)
-            while thread.is_alive():
-                self._watch()
-                thread.join(POLL_S)
-        except KeyboardInterrupt:
-            self._stop(thread)
-            self._report_the_rest(on_result)
-            raise
-        except BaseException:
-            self._stop(thread)
-            raise
-        if self._broken is not None:
-            _LOG.warning("Prefect could not record the end of the pipeline %r: %s", self._name, self._broken)
-        return self._results
+    def execute(self, workers: int, tag: str) -> None:
+        """Run the flow to its end, or until it is stopped. `tag`: of the flow run, "" for none."""
+        name = self._run.name
+        with self._prefect.tags(*filter(None, [tag])):
+            flow = self._prefect.Flow(
+                self._submit_all,
+                name=name.translate(BANNED),
+                description=f"The pipeline {name!r}, run by Stackproof",
+                task_runner=self._prefect.task_runners.ThreadPoolTaskRunner(max_workers=workers),
+                persist_result=False,
+                validate_parameters=False,
+            )
+            flow(return_state=True)
+        _flush(self._prefect)
 
-    # In the caller's thread
-
-    def _hear(self, on_result: OnResult) -> None:
-        for _ in self._order:
-            result = self._next_ended()
-            on_result(result)
-            if isinstance(result.error, KeyboardInterrupt):
-                raise result.error
-
-    def _next_ended(self) -> TaskResult:
-        """Raises `Unavailable` when the flow ended before its tasks did."""
-        while True:
-            try:
-                ended = self._ended.get(timeout=POLL_S)  # a wait without end would not see Ctrl-C
-            except Empty:
-                self._watch()
-                continue
-            if ended is None:
-                raise Unavailable(
-                    f"Prefect could not run the pipeline {self._name!r} to its end",
-                    got=f"{type(self._broken).__name__}: {self._broken}",
-                    next_command="run it again: what was done is not done twice",
-                ) from self._broken
-            return ended
-
-    def _stop(self, thread: threading.Thread) -> None:
-        """Start nothing more, and give what runs a moment: a thread cannot be stopped from outside."""
-        self._stopping.set()
-        with self._changed:
-            self._changed.notify_all()
-        thread.join(GRACE_S)
-
-    def _report_the_rest(self, on_result: OnResult) -> None:
-        while True:
-            try:
-                ended = self._ended.get_nowait()
-            except Empty:
-                return
-            if ended is not None and ended.status is not TaskStatus.SKIPPED:
-                on_result(ended)
-
-    # In the flow's thread
-
-    def _flow(self, prefect: Any, url: str, auth: str) -> None:
-        try:
-            with library.talking_to(url, auth), prefect.tags(*filter(None, [self._tag])):
-                flow = prefect.Flow(
-                    lambda: self._submit_all(prefect),
-                    name=self._name.translate(BANNED),
-                    description=f"The pipeline {self._name!r}, run by Stackproof",
-                    task_runner=prefect.task_runners.ThreadPoolTaskRunner(max_workers=self._workers),
-                    persist_result=False,
-                    validate_parameters=False,
-                )
-                flow(return_state=True)
-                _flush(prefect)
-        except Exception as error:  # noqa: BLE001  # Prefect raises what its own libraries raise; it is told as ours
-            self._broken = error
-        self._ended.put(None)
-
-    def _submit_all(self, prefect: Any) -> list[Any]:
-        """The flow: each task when all before it ended, so that none waits in a worker."""
+    def _submit_all(self) -> list[Any]:
+        """The flow's body: each task when all before it ended, so that none waits in a worker."""
         futures: dict[str, Any] = {}
-        waiting = list(self._order)
-        while waiting and not self._stopping.is_set():
-            ready = [task for task in waiting if all(before in self._results for before in task.after)]
+        waiting = list(self._run.tasks.values())
+        while waiting and not self._run.stopping.is_set():
+            ready = [task for task in waiting if all(self._run.ended(before) for before in task.after)]
             for task in ready:
                 waiting.remove(task)
-                futures[task.name] = self._as_prefects(prefect, task).submit(
-                    wait_for=[futures[before] for before in task.after]
-                )
+                futures[task.name] = self._as_prefects(task).submit(wait_for=[futures[name] for name in task.after])
             if not ready:
                 self._wait(futures)
-        while len(self._results) < len(self._order) and not self._stopping.is_set():
+        while not all(map(self._run.ended, self._run.tasks)) and not self._run.stopping.is_set():
             self._wait(futures)
         for future in futures.values():
             future.wait()
         return list(futures.values())
 
     def _wait(self, futures: Mapping[str, Any]) -> None:
-        with self._changed:
-            self._changed.wait(POLL_S)
+        self._run.wait(POLL_S)
         for name, future in futures.items():
             state = future.state
-            if state.is_final() and name not in self._results:
-                lost = Unavailable(f"Prefect lost the task {name!r}", got=state.message)
-                self._end(self._result(name, TaskStatus.FAILED, lost))
+            if state.is_final():
+                self._run.lose(name, Unavailable(f"Prefect lost the task {name!r}", got=state.message))
 
-    def _as_prefects(self, prefect: Any, task: Task) -> Any:
-        pauses = [min(FIRST_PAUSE_S * 2**attempt, LONGEST_PAUSE_S) for attempt in range(task.retries)]
-        return prefect.Task(
-            lambda: self._attempt(task),
+    def _as_prefects(self, task: Task) -> Any:
+        return self._prefect.Task(
+            lambda: self._attempt(task.name),
             name=task.name,
             task_run_name=task.name.replace("{", "{{").replace("}", "}}"),
             tags={"stackproof"},
             retries=task.retries,
-            retry_delay_seconds=pauses or None,
+            retry_delay_seconds=[pause(number) for number in range(1, task.retries + 1)] or None,
             retry_condition_fn=lambda *_: task.name in self._again,
-            cache_policy=prefect.cache_policies.NO_CACHE,
+            cache_policy=self._prefect.cache_policies.NO_CACHE,
             persist_result=False,
         )
 
-    # In Prefect's threads
-
-    def _attempt(self, task: Task) -> None:
-        if self._stopping.is_set():
-            raise Stopped("The pipeline was stopped before this task")
-        self._began.setdefault(task.name, time.perf_counter())
-        self._attempts[task.name] += 1
-        self._again.discard(task.name)
-        try:
-            task.run()
-        except BaseException as error:
-            self._failed(task, error)
-            if isinstance(error, Exception):
-                raise
-            raise Stopped(f"The task was stopped: {type(error).__name__}") from error
-        self._end(self._result(task.name, TaskStatus.SUCCEEDED, None))
-
-    def _failed(self, task: Task, error: BaseException) -> None:
-        left = self._attempts[task.name] <= task.retries and not self._stopping.is_set()
-        if isinstance(error, Unavailable) and left:
-            self._again.add(task.name)
-            return
-        if not isinstance(error, Exception):
-            self._stopping.set()
-        self._end(self._result(task.name, TaskStatus.FAILED, error))
-
-    def _result(self, name: str, status: TaskStatus, error: BaseException | None) -> TaskResult:
-        seconds = time.perf_counter() - self._began.get(name, time.perf_counter())
-        return TaskResult(name, status, seconds, self._attempts[name], error)
-
-    def _end(self, result: TaskResult) -> None:
-        """With those that are skipped because of it."""
-        with self._changed:
-            if result.name in self._results:
-                return
-            self._keep(result)
-            for task in self._order:
-                before = [self._results[name].status for name in task.after if name in self._results]
-                all_ended = len(before) == len(task.after)
-                if task.name not in self._results and all_ended and set(before) - {TaskStatus.SUCCEEDED}:
-                    self._keep(TaskResult(task.name, TaskStatus.SKIPPED, 0.0, 0, None))
-            self._changed.notify_all()
-
-    def _keep(self, result: TaskResult) -> None:
-        self._results[result.name] = result
-        self._ended.put(result)
-
-
-class Stopped(Exception):
-    """What Prefect records of a task that Ctrl-C ended or kept from starting."""
+    def _attempt(self, name: str) -> None:
+        """In a thread of Prefect's, which tries again what raised if `_again` has its name."""
+        self._again.discard(name)
+        attempt = self._run.attempt(name)
+        if attempt.pause_s is not None:
+            self._again.add(name)
+        if isinstance(attempt.error, Exception):
+            raise attempt.error
+        if attempt.error is not None:
+            raise Stopped(f"The task was stopped: {type(attempt.error).__name__}") from attempt.error
 
 
 def _flush(prefect: Any) -> None:
@@ -319,7 +187,3 @@ def _flush(prefect: Any) -> None:
     waiting = threading.Thread(target=worker.wait_until_empty, name="flush of Prefect's events", daemon=True)
     waiting.start()
     waiting.join(FLUSH_S)
-
-
-def _ignore(result: TaskResult) -> None:
-    pass
