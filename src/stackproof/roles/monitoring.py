@@ -102,7 +102,8 @@ class DriftMonitor(Protocol):
     def start(self, name: str, reference: Table, columns: Mapping[str, ColumnKind], policy: Policy) -> None:
         """Begin (or begin anew) to watch under `name`, with position 0.
 
-        Raises `InvalidTable` when the reference has no rows or lacks a column.
+        Raises `InvalidTable` when the reference has no rows or lacks a column, `RefusedInput` for no column and for a
+        policy that cannot be kept.
         """
         ...
 

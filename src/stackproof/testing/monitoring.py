@@ -137,6 +137,31 @@ class MonitoringConformance(Conformance):
         with pytest.raises(InvalidTable, match="nowhere"):
             adapter.start("flights", _rows(10), {**COLUMNS, "nowhere": ColumnKind.NUMERIC}, POLICY)
 
+    def test_a_policy_that_cannot_be_kept_and_a_monitor_of_no_column_are_refused(self, adapter: Any) -> None:
+        needs(adapter, "drift")
+        for policy in (Policy(false_alarms_per_million=0), Policy(window=0), Policy(every=0)):
+            with pytest.raises(RefusedInput, match="policy"):
+                adapter.start("flights", _rows(10), COLUMNS, policy)
+        with pytest.raises(RefusedInput, match="column"):
+            adapter.start("flights", _rows(10), {}, POLICY)
+
+    def test_the_first_row_alone_is_no_alarm_however_large_the_reference(self, adapter: Any) -> None:
+        """One row above 20 thousand others is rarer than this policy's alarms only by an approximate test."""
+        needs(adapter, "drift")
+        reference = _rows(20_000)
+        adapter.start("flights", reference, COLUMNS, Policy(window=50, every=1))
+        largest = max(value for value in _values(reference, "speed") if value is not None)
+        assert adapter.observe("flights", _table({"speed": [largest + 1.0], "carrier": ["UA"]})) == []
+
+    def test_a_few_unseen_values_are_no_alarm_and_many_are(self, adapter: Any) -> None:
+        needs(adapter, "drift")
+        adapter.start("flights", _rows(2000), COLUMNS, POLICY)
+        few, many = _columns(200, seed=1), _rows(200, seed=2, carriers=("ua", "b6", "dl"))
+        few["carrier"][5:7] = ["new", "newer"]
+        assert adapter.observe("flights", _table(few)) == []
+        (finding,) = adapter.observe("flights", many)
+        assert finding.column == "carrier"
+
     def test_rows_without_a_watched_column_are_refused_and_not_counted(self, adapter: Any) -> None:
         needs(adapter, "drift")
         adapter.start("flights", _rows(10), COLUMNS, POLICY)
@@ -426,6 +451,10 @@ def _join(first: Any, second: Any) -> Any:
 
 def _part(rows: Any, start: int, stop: int) -> Any:
     return rows[start:stop]
+
+
+def _values(rows: Any, column: str) -> list[Any]:
+    return list(rows[column].to_list())
 
 
 def _usual(kind: ColumnKind, count: int) -> list[Any]:

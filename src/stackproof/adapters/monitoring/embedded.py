@@ -22,9 +22,8 @@ class EmbeddedMonitoring:
     """All four capabilities. A watch lives in the store below `setting.home`: a monitor made anew there goes on
     with it, and threads and processes may share it.
 
-    Beyond what the contract says, `start` raises `RefusedInput` for no column or a policy that
-    cannot be kept, and writing raises what the store raises. When `observe` returns, its rows and
-    alarms are durable; called inside a transaction of the same store they become so with it.
+    Writing raises what the store raises. When `observe` returns, its rows and alarms are durable; called inside a
+    transaction of the same store they become so with it.
     """
 
     tool: ClassVar[str] = "embedded"

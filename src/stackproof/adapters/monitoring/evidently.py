@@ -23,8 +23,7 @@ from stackproof.roles.table import Table
 class EvidentlyMonitoring:
     """Capability "drift". A monitor made anew below the same home goes on with the watches; processes may share it.
 
-    Beyond what the contract says, `start` raises `RefusedInput` for no column or a policy that can't be kept, and
-    writing raises `StorageFailed`. When `observe` returns, its rows and alarms are durable.
+    Writing raises `StorageFailed`. When `observe` returns, its rows and alarms are durable.
     """
 
     tool: ClassVar[str] = "evidently"
