@@ -4,15 +4,17 @@
 
 The sides alternate within each round, so that other work on the machine meets both. Calls: microseconds at the median
 and the 99th percentile over all rounds; *empty* has no argument and returns True, *typical* logs ten points of a run
-and reads nothing, *callback* calls a function of this process once. Tables: gigabytes a second, median over the
-rounds, of numbers, texts and both, to the adapter (which counts the rows of what it got), and from it. The direct
-side is given the same table in this process, where nothing is copied; *copied* is what copying as many bytes costs here
-at that moment. PYTHON: an interpreter of 3.11 or newer with pyarrow or Polars; without it
-the child runs this interpreter.
+and reads nothing, *callback* calls a function of this process once. *socket* is the shortest way there is, 50 bytes to
+another process and back: where idle processors fall asleep it takes many times what it takes where they don't.
+Tables: gigabytes a second, median over the rounds, of numbers, texts and both, to the adapter (which counts the rows of
+what it got), and from it. The direct side is given the same table in this process, where nothing is copied; *copied*
+is what copying as many bytes costs here at that moment. PYTHON: an interpreter of 3.11 or newer with pyarrow or Polars;
+without it the child runs this interpreter.
 """
 
 import argparse
 import gc
+import multiprocessing
 import os
 import site
 import subprocess
@@ -22,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -107,12 +110,35 @@ def times(call: Callable[[], object], count: int) -> list[float]:
     return taken
 
 
+def echo(connection: Connection) -> None:
+    """What the other process of `socket` does."""
+    while message := connection.recv_bytes():
+        connection.send_bytes(message)
+
+
+@contextmanager
+def there_and_back() -> Iterator[Callable[[], object]]:
+    """Fifty bytes to a process that does nothing else, and back."""
+    here, there = multiprocessing.Pipe()
+    other = multiprocessing.get_context("spawn").Process(target=echo, args=(there,))
+    other.start()
+
+    def trip() -> object:
+        here.send_bytes(bytes(50))
+        return here.recv_bytes()
+
+    trip()
+    yield trip
+    here.send_bytes(b"")
+    other.join()
+
+
 def told(name: str, sides: dict[str, list[float]]) -> None:
     cells = [f"{side} {median(taken):8.1f} {quantiles(taken, n=100)[98]:8.1f}" for side, taken in sides.items()]
     print(f"{name:28} {'   '.join(cells)}")
 
 
-def calls(make: Callable[[str], Any], direct: Any, rounds: int, count: int) -> None:
+def calls(make: Callable[[str], Any], direct: Any, trip: Callable[[], object], rounds: int, count: int) -> None:
     print("microseconds a call, median and 99th percentile")
     now = datetime.now(UTC)
     points = [Metric(f"m{n}", n / 3, n, now) for n in range(10)]
@@ -124,8 +150,9 @@ def calls(make: Callable[[str], Any], direct: Any, rounds: int, count: int) -> N
     }
     for name, (role, call) in cases.items():
         adapter = make(role)
-        sides: dict[str, list[float]] = {"direct": [], "bridged": []}
+        sides: dict[str, list[float]] = {"socket": [], "direct": [], "bridged": []}
         for _ in range(rounds):
+            sides["socket"] += times(trip, count)
             sides["direct"] += times(lambda: call(direct), count)  # noqa: B023  # called at once
             sides["bridged"] += times(lambda: call(adapter), count)  # noqa: B023  # called at once
         told(name, sides)
@@ -177,7 +204,8 @@ def main() -> None:
 
         direct = Nothing(Setting(Path(home)))
         print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-        calls(make, direct, rounds, count)
+        with there_and_back() as trip:
+            calls(make, direct, trip, rounds, count)
         tables(make, direct, rounds, megabytes)
 
 

@@ -25,7 +25,7 @@ class Size:
     runs: int
 
 
-SIZES = {"smoke": Size(40, 3), "medium": Size(200, 5), "full": Size(1_000, 10)}
+SIZES = {"smoke": Size(20, 3), "medium": Size(200, 5), "full": Size(1_000, 10)}
 
 
 class Log:

@@ -110,12 +110,12 @@ def upgrade(
 ) -> Upgraded:
     """Resolve a tool anew, make the environment, run `check` in it, and accept the new lock if it passes.
 
-    `python`: a minor version; else the newest with a lock that is on the machine, for a system without locks the
-    newest that Stackproof runs on. Refused, or whatever is raised on the way: locks and environments are as before.
+    `python`: a minor version; else the one that `apply` would take, for a system without locks the newest on the
+    machine that Stackproof runs on. Refused, or whatever is raised on the way: locks and environments are as before.
     """
     locks = locks or user_locks()
     recipe = locks.recipe(tool)
-    python, interpreter = choose_interpreter(tool, locks.pythons(tool) or PYTHONS, python)
+    python, interpreter = choose_interpreter(tool, locks.pythons(tool) or PYTHONS, python, _tested(tool, locks))
     current = _current(tool, python, locks)
     new = resolver(recipe, python, today)
     if current is not None and current.pins == new.pins:
@@ -161,9 +161,13 @@ def _choose(tool: str, locks: Locks, python: str, earlier: str) -> tuple[Lock, P
             pass  # that Python is gone from the machine: another minor version does
     if not locked:
         locks.find(tool, PYTHONS[-1])
-    tested = [version for version in locked if locks.find(tool, version).tested is not None]
-    version, interpreter = choose_interpreter(tool, locked, python, tested)
+    version, interpreter = choose_interpreter(tool, locked, python, _tested(tool, locks))
     return locks.find(tool, version), interpreter
+
+
+def _tested(tool: str, locks: Locks) -> list[str]:
+    """The minor versions on whose lock the tool's suite has passed: they go before newer ones."""
+    return [version for version in locks.pythons(tool) if locks.find(tool, version).tested is not None]
 
 
 def _current(tool: str, python: str, locks: Locks) -> Lock | None:

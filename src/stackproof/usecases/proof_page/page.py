@@ -98,7 +98,9 @@ def _section(number: int, outcome: Outcome) -> Html:
 
 
 def _machine(proof: Proof) -> str:
-    return ", ".join(f"{key} {value}" for key, value in proof.machine.items()) or "a machine of which nothing is known"
+    known = dict(proof.machine)
+    name = str(known.pop("name", "")) or "a machine without a name"
+    return f"{name} ({', '.join(f'{key} {value}' for key, value in known.items()) or 'nothing more is known'})"
 
 
 def _candidate(proof: Proof) -> Html:
