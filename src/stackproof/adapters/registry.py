@@ -52,6 +52,7 @@ ADAPTERS = (
     Entry("validation", "deepchecks", "stackproof.adapters.validation.deepchecks:Deepchecks", ""),
     Entry("tuning", "ray-tune", "stackproof.adapters.tuning.ray_tune:RayTuner", ""),
     Entry("automl", "h2o-automl", "stackproof.adapters.automl.h2o_automl:H2oAutoml", ""),
+    Entry("automl", "flaml", "stackproof.adapters.automl.flaml:Flaml", ""),
     Entry("serving", "bentoml", "stackproof.adapters.serving.bentoml:BentoServer", ""),
     Entry("serving", "mlserver", "stackproof.adapters.serving.mlserver:MLServer", ""),
     Entry("versioning", "dvc", "stackproof.adapters.versioning.dvc:DvcSnapshots", ""),

@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"Error: {unknown}\n")
         return 2
     good = [_tested(lock) for lock in chosen]
+    if any(good):
+        sys.stderr.write("Next: make docs\n")
     return 0 if all(good) else 1
 
 
