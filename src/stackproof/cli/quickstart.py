@@ -10,7 +10,7 @@ from stackproof.cli.output import console, format_option, show_json, table
 from stackproof.cli.session import progress_bars
 
 if TYPE_CHECKING:
-    from stackproof.usecases.quickstart import StepDone, Story
+    from stackproof.usecases.quickstart_story import StepDone, Story
 
 
 @click.command()

@@ -93,3 +93,16 @@ class Writer:
         """Start no further call, and wait for the one under way."""
         self._stop.set()
         self._thread.join(WAIT_S)
+
+    def kill(self, running: Running, acknowledged: int, *, later_s: float = 0.0) -> tuple[bool, float]:
+        """Kill the tool under the writer, `later_s` after so many calls were acknowledged, and end both.
+
+        Returns whether they were acknowledged, and when the kill was, by `time.perf_counter`.
+        """
+        reached = self.wait_for(acknowledged)
+        time.sleep(later_s)
+        running.kill()
+        killed = time.perf_counter()
+        self.end()
+        running.close()
+        return reached, killed

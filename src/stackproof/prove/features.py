@@ -177,12 +177,7 @@ class FeaturesScenario:
         one = self._views[0]
         sources = [_stamped(one.source, number) for number in range(3)]
         writer = Writer(lambda n: features.materialize(one.view, sources[n % 3], version=f"v{n}"))
-        reached = writer.wait_for(3)
-        time.sleep(0.02)
-        running.kill()
-        killed = time.perf_counter()
-        writer.end()
-        running.close()
+        reached, killed = writer.kill(running, 3, later_s=0.02)
         if not record.check(reached, f"a view could not be materialized: {writer.error}"):
             return
         again = opened(home)

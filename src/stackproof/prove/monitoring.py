@@ -126,11 +126,7 @@ class MonitoringScenario:
         monitor.start(NAME, self._reference, self._columns, self._policy)
         size = self._size.batch
         writer = Writer(lambda n: monitor.observe(NAME, self._stream.slice(n * size, size)))
-        reached = writer.wait_for(3)
-        running.kill()
-        killed = time.perf_counter()
-        writer.end()
-        running.close()
+        reached, killed = writer.kill(running, 3)
         if not record.check(reached, f"rows could not be observed: {writer.error}"):
             return
         again = opened(home)

@@ -144,11 +144,7 @@ class TrackingScenario:
             return
         tracking.start_run("crash", run_id="run:crash")
         writer = Writer(lambda step: _durable(tracking, step, "run:crash")())
-        reached = writer.wait_for(self._size.durable)
-        running.kill()
-        killed = time.perf_counter()
-        writer.end()
-        running.close()
+        reached, killed = writer.kill(running, self._size.durable)
         if not record.check(reached, f"points could not be written: {writer.error}"):
             return
         again = opened(home)

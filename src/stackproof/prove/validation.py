@@ -105,12 +105,7 @@ class ValidationScenario:
         running = opened(home)
         reports: list[ValidationReport] = []
         writer = Writer(lambda _: reports.append(self._validate(running.adapter, "large", self._table)))
-        reached = writer.wait_for(1)
-        time.sleep(0.02)
-        running.kill()
-        killed = time.perf_counter()
-        writer.end()
-        running.close()
+        reached, killed = writer.kill(running, 1, later_s=0.02)
         if not record.check(reached, f"the table could not be checked: {writer.error}"):
             return
         for report in reports[-2:]:

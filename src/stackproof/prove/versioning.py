@@ -96,12 +96,7 @@ class VersioningScenario:
             acknowledged.append((version.digest, _content(tree)))
 
         writer = Writer(keep)
-        reached = writer.wait_for(3)
-        time.sleep(0.02)
-        running.kill()
-        killed = time.perf_counter()
-        writer.end()
-        running.close()
+        reached, killed = writer.kill(running, 3, later_s=0.02)
         if not record.check(reached, f"a snapshot could not be taken: {writer.error}"):
             return
         again = opened(home)

@@ -68,7 +68,7 @@ class OneOf(Expectation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unique(Expectation):
-    """No two rows agree in all of these columns."""
+    """No two rows agree in all of these columns, of which each is named once."""
 
     columns: tuple[str, ...]
 
@@ -131,7 +131,8 @@ class TableValidator(Protocol):
     ) -> ValidationReport:
         """Check every expectation; a failing one never stops the others.
 
-        `others`: the tables that `References` name. Raises `RefusedInput` when one of them is missing.
+        `others`: the tables that `References` name. Raises `RefusedInput` when one of them is missing, for a column
+        that `Unique` names twice, and for a share that is none.
         """
         ...
 

@@ -17,6 +17,7 @@ from uuid import uuid4
 from stackproof.errors import Conflict, Corrupted, NotFound, RefusedInput
 from stackproof.store.failures import write_errors
 from stackproof.store.files import make_folders, sync_folder
+from stackproof.store.trees import description, listed, no_file
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CHUNK_BYTES = 1024 * 1024
@@ -79,21 +80,12 @@ class Blobs:
 
         Raises `NotFound`, and `RefusedInput` for links, sockets and names that are not UTF-8.
         """
-        if path.is_symlink():
-            raise _refused_entry(path)
-        if path.is_file():
-            file = TreeFile("", self.put_file(path), path.stat().st_size)
-            return self._put_description(is_file=True, files=(file,), empty_folders=())
-        if not path.is_dir():
-            raise _no_file(path)
-        names, empty_folders = _list_folder(path)
+        found = listed(path)
         with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
-            digests = list(pool.map(lambda name: self.put_file(path / name), names))
-        files = tuple(
-            TreeFile(name, digest, self.path(digest).stat().st_size)
-            for name, digest in zip(names, digests, strict=True)
-        )
-        return self._put_description(is_file=False, files=files, empty_folders=tuple(empty_folders))
+            digests = list(pool.map(lambda name: self.put_file(path / name), found.files))
+        contents = [(digest, self.path(digest).stat().st_size) for digest in digests]
+        files = tuple(TreeFile(name, *content) for name, content in zip(found.files, contents, strict=True))
+        return Tree(self.put_bytes(description(found, contents)), found.is_file, files, found.empty_folders)
 
     def tree(self, digest: str) -> Tree:
         """Raises `NotFound`; `Corrupted` when the stored description changed or is none."""
@@ -161,15 +153,6 @@ class Blobs:
             self._place(digest).unlink(missing_ok=True)
         with self._lock:
             self._verified.pop(digest, None)
-
-    def _put_description(self, *, is_file: bool, files: tuple[TreeFile, ...], empty_folders: tuple[str, ...]) -> Tree:
-        data = {
-            "empty_folders": list(empty_folders),
-            "files": [[file.name, file.digest, file.size] for file in files],
-            "is_file": is_file,
-        }
-        text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return Tree(self.put_bytes(text.encode()), is_file, files, empty_folders)
 
     def _copy_in(self, path: Path) -> str:
         with self._unfinished(self.root) as unfinished, write_errors(unfinished):
@@ -255,36 +238,6 @@ class Blobs:
         )
 
 
-def _list_folder(root: Path) -> tuple[list[str], list[str]]:
-    """The names of all files and of all folders without entries, sorted, with "/" between the parts."""
-    files: list[str] = []
-    empty_folders: list[str] = []
-    waiting = [root]
-    while waiting:
-        folder = waiting.pop()
-        with os.scandir(folder) as scan:
-            entries = list(scan)
-        if not entries and folder != root:
-            empty_folders.append(_name(folder, root))
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(Path(entry.path))
-            elif entry.is_file(follow_symlinks=False):
-                files.append(_name(Path(entry.path), root))
-            else:
-                raise _refused_entry(Path(entry.path))
-    return sorted(files), sorted(empty_folders)
-
-
-def _name(path: Path, root: Path) -> str:
-    name = path.relative_to(root).as_posix()
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise RefusedInput("A file name is not UTF-8", got=ascii(name), allowed="names in UTF-8") from None
-    return name
-
-
 def _inside(root: Path, name: str) -> Path:
     parts = name.split("/")
     if not name or "\0" in name or any(part in ("", ".", "..") for part in parts):
@@ -297,7 +250,7 @@ def _hash_file(path: Path) -> str:
         with path.open("rb") as file:
             return _digest(hashlib.file_digest(file, "sha256"))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise _no_file(path) from None
+        raise no_file(path) from None
 
 
 def _digest(hasher: "hashlib._Hash") -> str:
@@ -314,17 +267,5 @@ def _sync(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def _no_file(path: Path) -> NotFound:
-    return NotFound("There is no such file or folder", got=path)
-
-
 def _no_blob(digest: str) -> NotFound:
     return NotFound(f"The store has no content {digest}", next_command="restore it from a backup of the blobs folder")
-
-
-def _refused_entry(path: Path) -> RefusedInput:
-    return RefusedInput(
-        "Only plain files and folders can be kept",
-        got=path,
-        allowed="files and folders; replace a symbolic link by what it points to",
-    )

@@ -9,14 +9,19 @@ from stackproof.errors import RefusedInput, StorageFailed
 from stackproof.store.failures import write_errors
 
 
+def sync(path: Path) -> None:
+    """Make a file, or the names in a folder, durable. For code that maps `OSError` itself."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def sync_folder(path: Path) -> None:
     """Make the names in a folder durable. Raises `StorageFailed`."""
     with write_errors(path):
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(path)
 
 
 def make_folders(path: Path) -> None:

@@ -131,6 +131,11 @@ class ValidateConformance(Conformance):
         outcome = self.outcome(adapter, table, none)
         assert (outcome.ok, outcome.failing, outcome.checked) == (False, 2, 4)
 
+    @pytest.mark.parametrize("share", [-0.01, 1.01, math.nan])
+    def test_a_share_that_is_none_is_refused(self, adapter: Any, share: float) -> None:
+        with pytest.raises(RefusedInput, match="delay"):
+            self.report(adapter, FLIGHTS, Missing(column="delay", at_most=share))
+
     def test_a_table_without_rows_has_nothing_missing(self, adapter: Any) -> None:
         assert self.outcome(adapter, FLIGHTS.clear(), Missing(column="delay")).ok
 
@@ -168,6 +173,11 @@ class ValidateConformance(Conformance):
         outcome = self.outcome(adapter, table, Unique(columns=("a", "b")))
         assert (outcome.ok, outcome.failing, outcome.checked) == (False, 2, 4)
         assert outcome.examples == ("1, x",)
+
+    def test_a_key_that_names_a_column_twice_is_refused_with_its_name(self, adapter: Any) -> None:
+        for columns in (("number", "number"), ("carrier", "number", "carrier"), ("dealy", "dealy")):
+            with pytest.raises(RefusedInput, match=repr(columns[-1])):
+                self.report(adapter, FLIGHTS, RowCount(), Unique(columns=columns))
 
     def test_values_refer_to_another_table(self, adapter: Any) -> None:
         expectation = References(column="carrier", table="carriers", other_column="code")

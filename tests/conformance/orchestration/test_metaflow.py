@@ -6,21 +6,19 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stackproof.adapters.orchestration.metaflow import MetaflowRunner
-from stackproof.envs.bridge.bridging import bridged
 from stackproof.errors import RefusedInput, Unavailable
-from stackproof.roles.adapter import Setting
-from stackproof.roles.orchestration import Task, TaskResult, TaskStatus
+from stackproof.roles.orchestration import Task, TaskStatus
 from stackproof.testing.orchestration import Log, OrchestrationConformance, nothing, raising
 
 pytestmark = pytest.mark.tools
-ADAPTER = "stackproof.adapters.orchestration.metaflow:MetaflowRunner"
+ROLE, TOOL = "orchestration", "metaflow"
 READ_WITHIN_S = 180
 READ = """
 import json, sys
@@ -39,11 +37,6 @@ print(json.dumps([{
 """
 
 
-def opened(python: Path, home: Path, **options: object) -> Any:
-    home.mkdir(exist_ok=True)
-    return bridged("orchestration", "metaflow", adapter=ADAPTER, python=python, setting=Setting(home, options))
-
-
 def recorded(python: Path, home: Path, flow: str) -> Any:
     """The runs of a flow, the newest first, as Metaflow's own client reads them."""
     done = subprocess.run(
@@ -58,32 +51,9 @@ def recorded(python: Path, home: Path, flow: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.fixture(scope="session")
-def python(tool_python: Callable[[str], Path]) -> Path:
-    return tool_python("metaflow")
-
-
+@pytest.mark.usefixtures("in_its_own_environment")
 class TestMetaflow(OrchestrationConformance):
     deviations = MetaflowRunner.deviations
-
-    @pytest.fixture(autouse=True)
-    def _in_its_environment(self, python: Path) -> None:
-        self.python = python
-
-    def make(self, home: Path) -> Any:
-        return opened(self.python, home)
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def runner(python: Path, home: Path) -> Iterator[Any]:
-    made = opened(python, home)
-    yield made
-    made.close()
 
 
 def test_a_run_is_a_run_of_a_flow_with_its_steps_for_metaflows_own_client(
@@ -142,20 +112,12 @@ def test_names_that_metaflow_refuses_are_told_apart(runner: Any, python: Path, h
     assert "pipeline:größe" in run["tags"]
 
 
-def test_independent_tasks_run_side_by_side_and_no_more_than_the_workers(runner: Any) -> None:
-    barrier = threading.Barrier(2, timeout=120)
-    running: list[int] = []
-    most: list[int] = []
-
-    def meet() -> None:
-        running.append(1)
-        most.append(len(running))
-        barrier.wait()
-        running.pop()
-
-    results = runner.run("pairs", [Task(f"task{number}", meet) for number in range(4)])
+def test_independent_tasks_run_side_by_side_and_no_more_than_the_workers(
+    runner: Any, run_four_that_meet: Callable[..., Any]
+) -> None:
+    results, most = run_four_that_meet(runner, wait_s=120)
     assert [result.status for result in results] == [TaskStatus.SUCCEEDED] * 4
-    assert max(most) <= 2
+    assert most <= 2
 
 
 def test_a_task_that_waits_for_one_branch_does_not_wait_for_another(runner: Any) -> None:
@@ -235,17 +197,13 @@ def test_a_step_whose_process_is_killed_does_not_run_its_task_twice(runner: Any,
     assert (run["ok"], run["steps"]["kills"]["attempts"]) == (True, 2)
 
 
-def test_an_error_of_the_listener_ends_the_run(runner: Any) -> None:
-    def listen(result: TaskResult) -> None:
-        raise ValueError("not mine")
-
-    log = Log()
+def test_an_error_of_the_listener_ends_the_run(runner: Any, run_with_a_failing_listener: Callable[[Any], None]) -> None:
     with pytest.raises(ValueError, match="not mine"):
-        runner.run("listened", [Task("first", nothing), log.task("second", "first")], on_result=listen)
+        run_with_a_failing_listener(runner)
 
 
-def test_a_home_that_cannot_be_written_is_told_with_metaflows_words(python: Path, home: Path) -> None:
-    runner, log = opened(python, home), Log()
+def test_a_home_that_cannot_be_written_is_told_with_metaflows_words(made: Callable[..., Any], home: Path) -> None:
+    runner, log = made(home), Log()
     (home / ".metaflow").write_text("in the way")
     with pytest.raises(Unavailable, match="Metaflow could not run the pipeline 'never'"):
         runner.run("never", [log.task("first")])
@@ -253,14 +211,16 @@ def test_a_home_that_cannot_be_written_is_told_with_metaflows_words(python: Path
     runner.close()
 
 
-def test_a_persons_profile_stays_out(python: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_persons_profile_stays_out(
+    made: Callable[..., Any], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     person = tmp_path / "person"
     (person / ".metaflowconfig").mkdir(parents=True)
     profile = {"METAFLOW_DEFAULT_METADATA": "service", "METAFLOW_SERVICE_URL": "http://127.0.0.1:9"}
     (person / ".metaflowconfig" / "config.json").write_text(json.dumps(profile))
     monkeypatch.setenv("HOME", str(person))
     monkeypatch.setenv("METAFLOW_DEFAULT_DATASTORE", "s3")
-    runner = opened(python, home)
+    runner = made(home)
     (result,) = runner.run("flights", [Task("load", nothing)])
     runner.close()
     assert result.status is TaskStatus.SUCCEEDED
@@ -269,13 +229,13 @@ def test_a_persons_profile_stays_out(python: Path, home: Path, tmp_path: Path, m
 
 
 def test_a_profile_that_is_named_takes_the_runs(
-    python: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Callable[..., Any], python: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = tmp_path / "theirs"
     (theirs / "config").mkdir(parents=True)
     (theirs / "config" / "config_team.json").write_text(json.dumps({"METAFLOW_DATASTORE_SYSROOT_LOCAL": str(theirs)}))
     monkeypatch.setenv("METAFLOW_HOME", str(theirs / "config"))
-    runner = opened(python, home, profile="team")
+    runner = made(home, profile="team")
     runner.run("flights", [Task("load", nothing)])
     runner.close()
     assert [run["ok"] for run in recorded(python, theirs, "flights")] == [True]
@@ -283,6 +243,8 @@ def test_a_profile_that_is_named_takes_the_runs(
 
 
 @pytest.mark.parametrize("options", [{"workers": 0}, {"profile": "nobodys"}, {"worker": 2}])
-def test_options_that_cannot_be_followed_are_refused(python: Path, home: Path, options: dict[str, object]) -> None:
+def test_options_that_cannot_be_followed_are_refused(
+    made: Callable[..., Any], home: Path, options: dict[str, object]
+) -> None:
     with pytest.raises(RefusedInput):
-        opened(python, home, **options)
+        made(home, **options)

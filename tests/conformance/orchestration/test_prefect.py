@@ -3,27 +3,23 @@
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import threading
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stackproof.envs.bridge.bridging import bridged
 from stackproof.errors import RefusedInput, Unavailable
-from stackproof.roles.adapter import Setting
-from stackproof.roles.orchestration import Task, TaskResult, TaskStatus
+from stackproof.roles.orchestration import Task, TaskStatus
 from stackproof.testing.orchestration import Log, OrchestrationConformance, nothing, raising
 
 pytestmark = pytest.mark.tools
-ADAPTER = "stackproof.adapters.orchestration.prefect:PrefectRunner"
-UP_WITHIN_S = 180
+ROLE, TOOL = "orchestration", "prefect"
 READ = """
 import json, sys
 from prefect.client.orchestration import get_client
@@ -44,63 +40,37 @@ print(json.dumps(runs))
 """
 
 
-def opened(python: Path, home: Path, **options: object) -> Any:
-    home.mkdir(exist_ok=True)
-    return bridged("orchestration", "prefect", adapter=ADAPTER, python=python, setting=Setting(home, options))
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-@pytest.fixture(scope="session")
-def python(tool_python: Callable[[str], Path]) -> Path:
-    return tool_python("prefect")
-
-
-@pytest.fixture(scope="session")
-def api_url(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def api_url(
+    python: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    free_port: Callable[[], int],
+    running_server: Callable[..., AbstractContextManager[None]],
+) -> Iterator[str]:
     """A Prefect server of a user, as `prefect server start` starts it."""
-    home = tmp_path_factory.mktemp("users-prefect")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {
+    home, port = tmp_path_factory.mktemp("users-prefect"), free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    variables = {
         "PREFECT_HOME": str(home),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_UI_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
     command = [str(python.with_name("prefect")), "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    log = (home / "log").open("wb")
-    with log, subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True) as server:
-        url, until = f"http://127.0.0.1:{port}/api", time.monotonic() + UP_WITHIN_S
-        while not answers(url):
-            assert server.poll() is None, (home / "log").read_text()
-            assert time.monotonic() < until, (home / "log").read_text()
-            time.sleep(0.2)
+    with running_server(command, health=f"{url}/health", log=home / "log", variables=variables):
         yield url
-        os.killpg(server.pid, signal.SIGKILL)
 
 
+@pytest.mark.usefixtures("in_its_own_environment")
 class TestPrefect(OrchestrationConformance):
-    @pytest.fixture(autouse=True)
-    def _with_a_server(self, python: Path, api_url: str) -> None:
-        self.python, self.api_url = python, api_url
-
-    def make(self, home: Path) -> Any:
-        return opened(self.python, home, api_url=self.api_url)
+    @pytest.fixture
+    def usual_options(self, api_url: str) -> Mapping[str, object]:
+        return {"api_url": api_url}
 
 
 @pytest.fixture
-def runner(python: Path, api_url: str, tmp_path: Path) -> Iterator[Any]:
-    made = opened(python, tmp_path / "home", api_url=api_url)
-    yield made
-    made.close()
+def runner(made: Callable[..., Any], home: Path, api_url: str) -> Any:
+    return made(home, api_url=api_url)
 
 
 def recorded(python: Path, api_url: str, flow: str, complete: Callable[[Any], bool]) -> Any:
@@ -162,21 +132,14 @@ def test_a_name_with_characters_that_prefect_refuses_is_shown_with_others_that_l
 
 
 def test_independent_tasks_run_side_by_side_and_no_more_than_the_workers(
-    python: Path, api_url: str, tmp_path: Path
+    made: Callable[..., Any], home: Path, api_url: str, run_four_that_meet: Callable[..., Any]
 ) -> None:
-    runner = opened(python, tmp_path / "home", api_url=api_url, workers=2)
-    barrier = threading.Barrier(2, timeout=60)
-
-    def meet() -> None:
-        barrier.wait()
-
-    results = runner.run("pairs", [Task(f"task{number}", meet) for number in range(4)])
+    results, _ = run_four_that_meet(made(home, api_url=api_url, workers=2), wait_s=60)
     assert [result.status for result in results] == [TaskStatus.SUCCEEDED] * 4
-    runner.close()
 
 
-def test_a_task_that_waits_for_others_takes_no_worker(python: Path, api_url: str, tmp_path: Path) -> None:
-    runner = opened(python, tmp_path / "home", api_url=api_url, workers=2)
+def test_a_task_that_waits_for_others_takes_no_worker(made: Callable[..., Any], home: Path, api_url: str) -> None:
+    runner = made(home, api_url=api_url, workers=2)
     free = threading.Event()
 
     def slow() -> None:
@@ -188,39 +151,35 @@ def test_a_task_that_waits_for_others_takes_no_worker(python: Path, api_url: str
         Task("frees", free.set),
     ]
     assert {result.status for result in runner.run("waiting", tasks)} == {TaskStatus.SUCCEEDED}
-    runner.close()
 
 
-def test_an_error_of_the_listener_ends_the_run(runner: Any) -> None:
-    def listen(result: TaskResult) -> None:
-        raise ValueError("not mine")
-
-    log = Log()
+def test_an_error_of_the_listener_ends_the_run(runner: Any, run_with_a_failing_listener: Callable[[Any], None]) -> None:
     with pytest.raises(ValueError, match="not mine"):
-        runner.run("listened", [Task("first", nothing), log.task("second", "first")], on_result=listen)
+        run_with_a_failing_listener(runner)
 
 
-def test_a_server_that_does_not_answer_is_told_before_anything_runs(python: Path, tmp_path: Path) -> None:
-    runner = opened(python, tmp_path / "home", api_url="http://127.0.0.1:9/api")
+def test_a_server_that_does_not_answer_is_told_before_anything_runs(made: Callable[..., Any], home: Path) -> None:
+    runner = made(home, api_url="http://127.0.0.1:9/api")
     assert not runner.health().ok
     log = Log()
     with pytest.raises(Unavailable, match="does not answer"):
         runner.run("never", [log.task("first")])
     assert log.calls == []
-    runner.close()
 
 
 @pytest.mark.parametrize("options", [{"workers": 0}, {"api_url": "file:///etc"}, {"worker": 2}])
-def test_options_that_cannot_be_followed_are_refused(python: Path, tmp_path: Path, options: dict[str, object]) -> None:
+def test_options_that_cannot_be_followed_are_refused(
+    made: Callable[..., Any], home: Path, options: dict[str, object]
+) -> None:
     with pytest.raises(RefusedInput):
-        opened(python, tmp_path / "home", **options)
+        made(home, **options)
 
 
 # On a server of its own
 
 
 @pytest.fixture
-def alone(python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def alone(made: Callable[..., Any], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Without a server of the user, but with their profile, which names another one."""
     person = tmp_path / "person"
     (person / ".prefect").mkdir(parents=True)
@@ -229,9 +188,7 @@ def alone(python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     )
     monkeypatch.setenv("HOME", str(person))
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
-    made = opened(python, tmp_path / "home")
-    yield made
-    made.close()
+    return made(home)
 
 
 def servers_of(runner: Any) -> list[int]:
@@ -241,12 +198,14 @@ def servers_of(runner: Any) -> list[int]:
     return [int(pid) for pid, parent, command in rows if int(parent) == runner.bridge.pid and "uvicorn" in command]
 
 
-def test_a_project_has_its_own_database_and_the_persons_profile_stays_out(alone: Any, tmp_path: Path) -> None:
+def test_a_project_has_its_own_database_and_the_persons_profile_stays_out(
+    alone: Any, home: Path, tmp_path: Path
+) -> None:
     log = Log()
     assert alone.health().ok
     alone.run("flights", [log.task("second", "first"), log.task("first")])
     assert log.calls == ["first", "second"]
-    with sqlite3.connect(tmp_path / "home" / "prefect.db") as database:
+    with sqlite3.connect(home / "prefect.db") as database:
         assert database.execute("SELECT name FROM flow").fetchall() == [("flights",)]
     assert [path.name for path in (tmp_path / "person" / ".prefect").iterdir()] == ["profiles.toml"]
     servers = servers_of(alone)

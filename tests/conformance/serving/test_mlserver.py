@@ -3,25 +3,22 @@
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stackproof.adapters.serving.embedded import EmbeddedServer
+from stackproof.adapters import registry
 from stackproof.adapters.serving.mlserver import MLServer
 from stackproof.envs.bridge.bridging import bridged
 from stackproof.roles.adapter import Setting
-from stackproof.roles.serving import Deployment, LoggedPrediction, Route
 from stackproof.testing.serving import INFER, ServingConformance
-from stackproof.testing.serving_client import ServerProcess, ask
-from stackproof.testing.serving_models import FEATURES, full_request, request, xgboost_package
+from stackproof.testing.serving_client import Reply, ServerProcess, ask
+from stackproof.testing.serving_models import full_request, request
 
-pytestmark = pytest.mark.tools
-ADAPTER = "stackproof.adapters.serving.mlserver:MLServer"
-PYTHON = "STACKPROOF_TEST_MLSERVER_PYTHON"
-"""The variable by which the process of a server under test finds the interpreter."""
+pytestmark = [pytest.mark.tools, pytest.mark.usefixtures("python")]
+ROLE, TOOL = "serving", "mlserver"
 READ = """
 import json, sys, numpy
 import tritonclient.http as client
@@ -49,40 +46,17 @@ print(json.dumps([stated.name, stated.parameters.version, stated.platform, [give
 """
 
 
-@pytest.fixture(scope="session", autouse=True)
-def python(tool_python: Callable[[str], Path]) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(PYTHON, str(tool_python("mlserver")))
-        yield tool_python("mlserver")
-
-
-def opened(home: Path, **options: object) -> Any:
-    python = Path(os.environ[PYTHON])
-    return bridged("serving", "mlserver", adapter=ADAPTER, python=python, setting=Setting(home, options))
-
-
 class TestMLServer(ServingConformance):
     deviations = MLServer.deviations
 
     def make(self, home: Path) -> Any:
-        return opened(home)
+        """In the process of a server under test."""
+        python = Path(os.environ["STACKPROOF_TEST_TOOL_PYTHON"])
+        path = registry.find(ROLE, TOOL).path
+        return bridged(ROLE, TOOL, adapter=path, python=python, setting=Setting(home))
 
 
-class Embedded(ServingConformance):
-    """The other side of the comparison; not collected by its name."""
-
-    def make(self, home: Path) -> EmbeddedServer:
-        return EmbeddedServer(Setting(home))
-
-
-def started(suite: type, folder: Path, *routes: Route) -> ServerProcess:
-    server = ServerProcess(suite, __file__, folder, Deployment("deployment:one", routes[0].model, routes), FEATURES)
-    try:
-        server.wait_until_ready()
-    except BaseException:
-        server.ensure_dead()
-        raise
-    return server
+SUITE = TestMLServer
 
 
 def answered(python: Path, script: str, *arguments: str) -> Any:
@@ -92,31 +66,8 @@ def answered(python: Path, script: str, *arguments: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return xgboost_package(tmp_path_factory.mktemp("package") / "one", 1)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("mlserver")
-
-
-@pytest.fixture(scope="module")
-def server(package: Path, folder: Path, python: Path) -> Iterator[ServerProcess]:
-    made = started(TestMLServer, folder, Route("delays", 1, package, 1.0))
-    yield made
-    made.ensure_dead()
-
-
-def test_it_answers_what_the_embedded_server_answers(server: ServerProcess, package: Path, tmp_path: Path) -> None:
-    embedded = started(Embedded, tmp_path / "embedded", Route("delays", 1, package, 1.0))
-    try:
-        body = full_request(rows=200, id="the same")
-        body["inputs"][0]["data"] = [-3000.5 + 25 * row for row in range(200)]
-        ours, theirs = (ask(url, "POST", INFER, body) for url in (embedded.url, server.url))
-    finally:
-        embedded.ensure_dead()
+def test_it_answers_what_the_embedded_server_answers(answers: tuple[Reply, Reply]) -> None:
+    ours, theirs = answers
     assert ours.status == theirs.status == 200
     assert len(set(ours.content["outputs"][0]["data"])) > 5
     assert theirs.content["outputs"] == ours.content["outputs"]
@@ -134,15 +85,13 @@ def test_an_unchanged_client_of_the_protocol_reads_and_asks_the_model(server: Se
     assert {row["request_id"] for row in server.logged()} >= {"from its client"}
 
 
-def test_the_repository_is_one_that_mlserver_reads(server: ServerProcess, folder: Path, python: Path) -> None:
+def test_the_repository_is_one_that_mlserver_reads(
+    server: ServerProcess, made: Callable[..., Any], folder: Path, python: Path
+) -> None:
     settings = folder / "home" / "models" / "delays" / "1" / "model-settings.json"
     inputs = [given["name"] for given in full_request()["inputs"]]
     assert answered(python, SETTINGS, str(settings)) == ["delays", "1", "xgboost-json", inputs]
-    adapter = opened(folder / "home")
-    try:
-        assert adapter.link("model:delays@1", "") == settings.as_uri()
-    finally:
-        adapter.close()
+    assert made(folder / "home").link("model:delays@1", "") == settings.as_uri()
 
 
 def test_mlservers_metrics_count_the_requests_and_ours_the_rows(server: ServerProcess) -> None:
@@ -168,32 +117,8 @@ def test_a_compressed_request_is_refused_before_it_is_unpacked(server: ServerPro
     assert reply.content.keys() == {"error"}
 
 
-def test_it_serves_again_in_the_same_process(package: Path, tmp_path: Path) -> None:
-    adapter = opened(tmp_path)
-    served: list[str] = []
-
-    def asked_once(url: str) -> None:
-        served.append(ask(url, "POST", INFER, full_request()).content["model_version"])
-        raise KeyError("the caller stops it")
-
-    try:
-        for _ in range(2):
-            with pytest.raises(KeyError, match="the caller stops it"):
-                adapter.run(
-                    Deployment("deployment:one", "delays", (Route("delays", 1, package, 1.0),)),
-                    features=None,
-                    log=AtOnce(),
-                    host="127.0.0.1",
-                    port=0,
-                    on_ready=asked_once,
-                )
-    finally:
-        adapter.close()
-    assert served == ["1", "1"]
-
-
-class AtOnce:
-    """A log that keeps nothing."""
-
-    def append(self, predictions: Sequence[LoggedPrediction], done: Callable[[BaseException | None], None]) -> None:
-        done(None)
+def test_it_serves_again_in_the_same_process(
+    made: Callable[..., Any], version_served_here: Callable[[Any], str], tmp_path: Path
+) -> None:
+    adapter = made(tmp_path)
+    assert [version_served_here(adapter) for _ in range(2)] == ["1", "1"]

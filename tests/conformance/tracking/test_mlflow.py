@@ -14,52 +14,38 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
 
 from stackproof.adapters.tracking.mlflow import MlflowTracking
-from stackproof.envs.bridge.bridging import bridged
 from stackproof.errors import Conflict, NotFound, RefusedInput, Unavailable, UnknownName
-from stackproof.roles.adapter import Setting
 from stackproof.roles.tracking import Metric, RunStatus
 from stackproof.testing.tracking import TrackingConformance
 
 pytestmark = pytest.mark.tools
 
-ADAPTER = "stackproof.adapters.tracking.mlflow:MlflowTracking"
+ROLE, TOOL = "tracking", "mlflow"
 AT = datetime(2026, 2, 3, 4, 5, 6, 789000, tzinfo=UTC)
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
-class MlflowConformance(TrackingConformance):
+@pytest.mark.usefixtures("in_its_own_environment")
+class TestMlflowStore(TrackingConformance):
     deviations = MlflowTracking.deviations
-    python: Path
-    options: Mapping[str, object] = MappingProxyType({})
-
-    def make(self, home: Path) -> Any:
-        return make(self.python, home, dict(self.options))
-
-    def make_elsewhere(self, adapter: Any, home: Path) -> str:
-        return (
-            "from stackproof.envs.bridge.bridging import bridged\n"
-            f"adapter = bridged('tracking', 'mlflow', adapter={ADAPTER!r}, python=Path({str(self.python)!r}), "
-            f"setting=Setting(Path({str(home)!r}), {dict(self.options)!r}))"
-        )
 
 
-class TestMlflowStore(MlflowConformance):
+@pytest.mark.usefixtures("in_its_own_environment")
+class TestMlflowServer(TrackingConformance):
+    deviations = MlflowTracking.deviations
+
+    @pytest.fixture
+    def usual_options(self, server: "Server") -> Mapping[str, object]:
+        return {"uri": server.uri}
+
     @pytest.fixture(autouse=True)
-    def _tool(self, python: Path) -> None:
-        self.python = python
-
-
-class TestMlflowServer(MlflowConformance):
-    @pytest.fixture(autouse=True)
-    def _emptied_server(self, python: Path, server: "Server") -> None:
-        self.python, self.options = python, {"uri": server.uri}
+    def _emptied(self, server: "Server") -> None:
         server.empty()
 
 
@@ -86,28 +72,10 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def python(tool_python: Callable[[str], Path]) -> Path:
-    return tool_python("mlflow")
-
-
-@pytest.fixture(scope="module")
 def server(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = start_server(python, tmp_path_factory.mktemp("server"), free_port())
     yield server
     server.end()
-
-
-@pytest.fixture
-def tracking(python: Path, tmp_path: Path) -> Iterator[Any]:
-    (tmp_path / "home").mkdir()
-    tracking = make(python, tmp_path / "home", {})
-    yield tracking
-    tracking.close()
-
-
-def make(python: Path, home: Path, options: dict[str, object]) -> Any:
-    setting = Setting(home, options)
-    return bridged("tracking", "mlflow", adapter=ADAPTER, python=python, setting=setting)
 
 
 def free_port() -> int:
@@ -187,7 +155,9 @@ told = {
     }
 
 
-def test_runs_artifacts_and_models_that_others_wrote_are_read(server: Server, python: Path, tmp_path: Path) -> None:
+def test_runs_artifacts_and_models_that_others_wrote_are_read(
+    made: Callable[..., Any], server: Server, python: Path, home: Path, tmp_path: Path
+) -> None:
     server.empty()
     run_id = with_mlflow(
         python,
@@ -203,22 +173,16 @@ client.create_model_version("delay", run.info.artifact_uri + "/notes", run.info.
 client.set_registered_model_alias("delay", "champion", "1")
 told = run.info.run_id""",
     )
-    (tmp_path / "home").mkdir()
-    tracking = make(python, tmp_path / "home", {"uri": server.uri})
-    try:
-        run = tracking.get_run(f"run:{run_id}")
-        assert (run.experiment, run.name, run.status) == ("theirs", "by hand", RunStatus.FINISHED)
-        assert (dict(run.params), dict(run.metrics)) == ({"depth": 3}, {"auc": 0.75})
-        assert [found.id for found in tracking.search_runs("theirs")] == [run.id]
-        assert [(file.name, file.digest, file.size) for file in tracking.list_artifacts(run.id)] == [
-            ("notes/a.txt", "", 5)
-        ]
-        assert tracking.fetch_artifact(run.id, "notes/a.txt", tmp_path / "into").read_text() == "hello"
-        model = tracking.get_model("delay", "champion")
-        assert (model.version, model.run_id, model.digest) == (1, run.id, "")
-        assert [path.name for path in tracking.fetch_model("delay", 1, tmp_path / "model").iterdir()] == ["a.txt"]
-    finally:
-        tracking.close()
+    tracking = made(home, uri=server.uri)
+    run = tracking.get_run(f"run:{run_id}")
+    assert (run.experiment, run.name, run.status) == ("theirs", "by hand", RunStatus.FINISHED)
+    assert (dict(run.params), dict(run.metrics)) == ({"depth": 3}, {"auc": 0.75})
+    assert [found.id for found in tracking.search_runs("theirs")] == [run.id]
+    assert [(file.name, file.digest, file.size) for file in tracking.list_artifacts(run.id)] == [("notes/a.txt", "", 5)]
+    assert tracking.fetch_artifact(run.id, "notes/a.txt", tmp_path / "into").read_text() == "hello"
+    model = tracking.get_model("delay", "champion")
+    assert (model.version, model.run_id, model.digest) == (1, run.id, "")
+    assert [path.name for path in tracking.fetch_model("delay", 1, tmp_path / "model").iterdir()] == ["a.txt"]
 
 
 def test_ten_thousand_points_come_back_to_the_millisecond(tracking: Any) -> None:
@@ -263,28 +227,24 @@ def test_text_that_looks_like_another_value_and_strange_names_come_back(tracking
 
 @pytest.mark.parametrize("options", [{}, None], ids=["store", "server"])
 def test_names_that_no_address_can_hold_come_back(
-    python: Path, server: Server, tmp_path: Path, options: dict[str, object] | None
+    made: Callable[..., Any], server: Server, home: Path, tmp_path: Path, options: dict[str, object] | None
 ) -> None:
     server.empty()
     source = tmp_path / "source"
     (source / "in ner" / "empty").mkdir(parents=True)
     for name in ["a#1", "b?c", "p%41q", "sp ace", "e🚀", "_x41_", "c:d", "back\\slash", "in ner/ü"]:
         (source / name).write_text(name)
-    (tmp_path / "home").mkdir()
-    tracking = make(python, tmp_path / "home", {"uri": server.uri} if options is None else options)
-    try:
-        tracking.start_run("delays", run_id="run:01")
-        logged = tracking.log_artifact("run:01", "fol der#1/x", source)
-        assert tracking.list_artifacts("run:01") == [logged]
-        fetched = tracking.fetch_artifact("run:01", "fol der#1/x", tmp_path / "into")
-        assert names_below(fetched) == names_below(source)
-        tracking.register_model("my model/é: '\"", source, run_id="run:01")
-        for alias in ("latest", "v1", "champ ion"):
-            tracking.set_alias("my model/é: '\"", alias, 1)
-            assert tracking.get_model("my model/é: '\"", alias).version == 1
-        assert names_below(tracking.fetch_model("my model/é: '\"", 1, tmp_path / "model")) == names_below(source)
-    finally:
-        tracking.close()
+    tracking = made(home, **({"uri": server.uri} if options is None else options))
+    tracking.start_run("delays", run_id="run:01")
+    logged = tracking.log_artifact("run:01", "fol der#1/x", source)
+    assert tracking.list_artifacts("run:01") == [logged]
+    fetched = tracking.fetch_artifact("run:01", "fol der#1/x", tmp_path / "into")
+    assert names_below(fetched) == names_below(source)
+    tracking.register_model("my model/é: '\"", source, run_id="run:01")
+    for alias in ("latest", "v1", "champ ion"):
+        tracking.set_alias("my model/é: '\"", alias, 1)
+        assert tracking.get_model("my model/é: '\"", alias).version == 1
+    assert names_below(tracking.fetch_model("my model/é: '\"", 1, tmp_path / "model")) == names_below(source)
 
 
 def names_below(folder: Path) -> list[str]:
@@ -334,18 +294,17 @@ def test_a_folder_that_replaces_a_folder_leaves_none_of_its_files(tracking: Any,
     assert names_below(tracking.fetch_artifact("run:01", "same", tmp_path / "into")) == ["second.txt"]
 
 
-def test_an_unknown_option_says_which_one_was_meant(python: Path, tmp_path: Path) -> None:
+def test_an_unknown_option_says_which_one_was_meant(made: Callable[..., Any], tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="did you mean 'artifacts'"):
-        make(python, tmp_path, {"artifact": "x"})
+        made(tmp_path, artifact="x")
 
 
 def test_a_server_that_dies_in_the_middle_of_a_run_loses_nothing_that_was_accepted(
-    python: Path, tmp_path: Path
+    made: Callable[..., Any], python: Path, home: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "home").mkdir()
     port = free_port()
     server = start_server(python, tmp_path, port)
-    tracking = make(python, tmp_path / "home", {"uri": server.uri, "retries": 0, "timeout_s": 5})
+    tracking = made(home, uri=server.uri, retries=0, timeout_s=5)
     try:
         assert "a server of MLflow 3." in tracking.health().detail
         tracking.start_run("delays", run_id="run:01")

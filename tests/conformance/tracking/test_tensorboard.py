@@ -2,22 +2,20 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stackproof.envs.bridge.bridging import bridged
 from stackproof.errors import Conflict, Corrupted, NotFound, RefusedInput, UnknownName
-from stackproof.roles.adapter import Setting
 from stackproof.roles.tracking import Metric, RunStatus
 from stackproof.testing.tracking import TrackingConformance
 
 pytestmark = pytest.mark.tools
 
-ADAPTER = "stackproof.adapters.tracking.tensorboard:TensorBoardTracking"
+ROLE, TOOL = "tracking", "tensorboard"
 AT = datetime(2026, 2, 3, 4, 5, 6, 789012, tzinfo=UTC)
 
 READ = """
@@ -65,27 +63,9 @@ for part, steps in enumerate([(0, 1), (2,)]):
 """
 
 
+@pytest.mark.usefixtures("in_its_own_environment")
 class TestTensorBoard(TrackingConformance):
-    python: Path
-
-    @pytest.fixture(autouse=True)
-    def _tool(self, python: Path) -> None:
-        self.python = python
-
-    def make(self, home: Path) -> Any:
-        return make(self.python, home, {})
-
-    def make_elsewhere(self, adapter: Any, home: Path) -> str:
-        return (
-            "from stackproof.envs.bridge.bridging import bridged\n"
-            f"adapter = bridged('tracking', 'tensorboard', adapter={ADAPTER!r}, python=Path({str(self.python)!r}), "
-            f"setting=Setting(Path({str(home)!r})))"
-        )
-
-
-@pytest.fixture(scope="module")
-def python(tool_python: Callable[[str], Path]) -> Path:
-    return tool_python("tensorboard")
+    """On a home of its own, without options."""
 
 
 @pytest.fixture
@@ -94,15 +74,8 @@ def logdir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def tracking(python: Path, tmp_path: Path, logdir: Path) -> Iterator[Any]:
-    (tmp_path / "home").mkdir()
-    tracking = make(python, tmp_path / "home", {"logdir": str(logdir)})
-    yield tracking
-    tracking.close()
-
-
-def make(python: Path, home: Path, options: dict[str, object]) -> Any:
-    return bridged("tracking", "tensorboard", adapter=ADAPTER, python=python, setting=Setting(home, options))
+def tracking(made: Callable[..., Any], home: Path, logdir: Path) -> Any:
+    return made(home, logdir=str(logdir))
 
 
 def in_its_environment(python: Path, code: str, folder: Path) -> str:
@@ -155,17 +128,15 @@ def test_a_record_that_a_killed_writer_left_torn_is_written_over(tracking: Any, 
     assert [point.value for point in tracking.metric_history("run:01", "loss")] == [1.0, 2.0]
 
 
-def test_a_damaged_event_file_is_reported(tracking: Any, python: Path, tmp_path: Path, logdir: Path) -> None:
+def test_a_damaged_event_file_is_reported(
+    tracking: Any, made: Callable[..., Any], tmp_path: Path, logdir: Path
+) -> None:
     tracking.start_run("delays", run_id="run:01", tags={"owner": "a name to be found"})
     (file,) = (logdir / "delays" / "01").iterdir()
     file.write_bytes(file.read_bytes().replace(b"a name to be found", b"a name to be bound"))
-    (tmp_path / "other").mkdir()
-    other = make(python, tmp_path / "other", {"logdir": str(logdir)})
-    try:
-        with pytest.raises(Corrupted, match="damaged"):
-            other.get_run("run:01")
-    finally:
-        other.close()
+    other = made(tmp_path / "other", logdir=str(logdir))
+    with pytest.raises(Corrupted, match="damaged"):
+        other.get_run("run:01")
 
 
 def test_names_that_tensorboard_or_this_adapter_uses_are_refused(tracking: Any) -> None:
@@ -185,6 +156,6 @@ def test_long_and_strange_identifiers_are_folders_and_come_back(tracking: Any, l
     assert all(len(path.relative_to(logdir).parts) == 3 for path in logdir.rglob("*tfevents*"))
 
 
-def test_an_unknown_option_says_which_one_was_meant(python: Path, tmp_path: Path) -> None:
+def test_an_unknown_option_says_which_one_was_meant(made: Callable[..., Any], tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="did you mean 'logdir'"):
-        make(python, tmp_path, {"log_dir": "x"})
+        made(tmp_path, log_dir="x")

@@ -2,22 +2,20 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stackproof.envs.bridge.bridging import bridged
 from stackproof.errors import StackproofError, UnknownName
-from stackproof.roles.adapter import Setting
 from stackproof.roles.tracking import Metric, RunStatus
 from stackproof.testing.tracking import TrackingConformance
 
 pytestmark = pytest.mark.tools
 
-ADAPTER = "stackproof.adapters.tracking.wandb:WandbTracking"
+ROLE, TOOL = "tracking", "wandb"
 AT = datetime(2026, 2, 3, 4, 5, 6, 789012, tzinfo=UTC)
 
 READ = """
@@ -61,45 +59,9 @@ print(json.dumps(told))
 """
 
 
+@pytest.mark.usefixtures("in_its_own_environment")
 class TestWandb(TrackingConformance):
-    python: Path
-
-    @pytest.fixture(autouse=True)
-    def _tool(self, python: Path) -> None:
-        self.python = python
-
-    def make(self, home: Path) -> Any:
-        return make(self.python, home, {})
-
-    def make_elsewhere(self, adapter: Any, home: Path) -> str:
-        return (
-            "from stackproof.envs.bridge.bridging import bridged\n"
-            f"adapter = bridged('tracking', 'wandb', adapter={ADAPTER!r}, python=Path({str(self.python)!r}), "
-            f"setting=Setting(Path({str(home)!r})))"
-        )
-
-
-@pytest.fixture(scope="module")
-def python(tool_python: Callable[[str], Path]) -> Path:
-    return tool_python("wandb")
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    home = tmp_path / "home"
-    home.mkdir()
-    return home
-
-
-@pytest.fixture
-def tracking(python: Path, home: Path) -> Iterator[Any]:
-    tracking = make(python, home, {})
-    yield tracking
-    tracking.close()
-
-
-def make(python: Path, home: Path, options: dict[str, object]) -> Any:
-    return bridged("tracking", "wandb", adapter=ADAPTER, python=python, setting=Setting(home, options))
+    """On a home of its own, without options."""
 
 
 def offline_run(python: Path, folder: Path) -> dict[str, Any]:
@@ -157,36 +119,34 @@ def test_strange_names_become_an_offline_run_all_the_same(tracking: Any, python:
     assert told["history"][0][strange] == float("inf")
 
 
-def test_a_run_that_did_not_end_is_kept_and_none_of_wandbs(tracking: Any, python: Path, home: Path) -> None:
+def test_a_run_that_did_not_end_is_kept_and_none_of_wandbs(
+    tracking: Any, made: Callable[..., Any], python: Path, home: Path
+) -> None:
     tracking.start_run("delays", run_id="run:01")
     tracking.log_metrics("run:01", [Metric("loss", 1.0, 0, AT)])
     tracking.flush()
     tracking.bridge.close()
     assert not (home / "wandb").exists()
-    again = make(python, home, {})
-    try:
-        assert dict(again.get_run("run:01").metrics) == {"loss": 1.0}
-        again.end_run("run:01", RunStatus.KILLED)
-        assert offline_run(python, home / "wandb")["exit"] == 137
-    finally:
-        again.close()
+    again = made(home)
+    assert dict(again.get_run("run:01").metrics) == {"loss": 1.0}
+    again.end_run("run:01", RunStatus.KILLED)
+    assert offline_run(python, home / "wandb")["exit"] == 137
 
 
-def test_a_run_has_not_ended_when_its_offline_run_could_not_be_made(python: Path, home: Path, tmp_path: Path) -> None:
+def test_a_run_has_not_ended_when_its_offline_run_could_not_be_made(
+    made: Callable[..., Any], home: Path, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("in the way")
-    tracking = make(python, home, {"dir": str(tmp_path / "file")})
-    try:
-        tracking.start_run("delays", run_id="run:01")
-        with pytest.raises(StackproofError):
-            tracking.end_run("run:01", RunStatus.FINISHED)
-        assert tracking.get_run("run:01").status is RunStatus.RUNNING
-        (tmp_path / "file").unlink()
-        assert tracking.end_run("run:01", RunStatus.FINISHED).status is RunStatus.FINISHED
-        assert len(list((tmp_path / "file" / "wandb").iterdir())) == 1
-    finally:
-        tracking.close()
+    tracking = made(home, dir=str(tmp_path / "file"))
+    tracking.start_run("delays", run_id="run:01")
+    with pytest.raises(StackproofError):
+        tracking.end_run("run:01", RunStatus.FINISHED)
+    assert tracking.get_run("run:01").status is RunStatus.RUNNING
+    (tmp_path / "file").unlink()
+    assert tracking.end_run("run:01", RunStatus.FINISHED).status is RunStatus.FINISHED
+    assert len(list((tmp_path / "file" / "wandb").iterdir())) == 1
 
 
-def test_an_unknown_option_says_which_one_was_meant(python: Path, home: Path) -> None:
+def test_an_unknown_option_says_which_one_was_meant(made: Callable[..., Any], home: Path) -> None:
     with pytest.raises(UnknownName, match="did you mean 'entity'"):
-        make(python, home, {"entitty": "x"})
+        made(home, entitty="x")

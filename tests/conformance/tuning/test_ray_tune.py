@@ -5,51 +5,24 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stackproof.adapters.tuning.ray_tune import RayTuner
-from stackproof.envs.bridge.bridging import bridged
 from stackproof.errors import RefusedInput, StackproofError
-from stackproof.roles.adapter import Setting
 from stackproof.roles.tuning import FinishedTrial, PrunedTrial, Trial, TrialStatus
 from stackproof.testing.tuning import TuningConformance, run
 
 pytestmark = pytest.mark.tools
-ADAPTER = "stackproof.adapters.tuning.ray_tune:RayTuner"
+ROLE, TOOL = "tuning", "ray-tune"
 
 
-@pytest.fixture(scope="module")
-def python(tool_python: Callable[[str], Path]) -> Path:
-    return tool_python("ray-tune")
-
-
-@pytest.fixture
-def made(python: Path) -> Iterator[Callable[..., Any]]:
-    """Adapters, each in a child of its own; those that are still open at the end of the test are closed."""
-    adapters = []
-
-    def make(home: Path, **options: object) -> Any:
-        adapters.append(bridged("tuning", "ray-tune", adapter=ADAPTER, python=python, setting=Setting(home, options)))
-        return adapters[-1]
-
-    yield make
-    for adapter in adapters:
-        adapter.close()
-
-
+@pytest.mark.usefixtures("in_its_own_environment")
 class TestRayTuner(TuningConformance):
     deviations = RayTuner.deviations
-
-    @pytest.fixture(autouse=True)
-    def _made(self, made: Callable[..., Any]) -> None:
-        self.made = made
-
-    def make(self, home: Path) -> Any:
-        return self.made(home)
 
 
 READ = """
@@ -79,13 +52,6 @@ def are_gone_soon(pids: list[int]) -> bool:
     while [pid for pid in pids if Path(f"/proc/{pid}").exists()] and time.monotonic() < until:
         time.sleep(0.2)
     return not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    home = tmp_path / "home"
-    home.mkdir()
-    return home
 
 
 def test_rays_own_reader_finds_the_trials_and_a_closed_adapter_leaves_no_process(

@@ -1,63 +1,30 @@
 """Deepchecks keeps the contract of `validation`, and its users find its results."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stackproof.adapters.validation.deepchecks import Deepchecks
-from stackproof.envs.bridge.bridging import bridged
 from stackproof.errors import RefusedInput, StorageFailed
-from stackproof.roles.adapter import Setting
 from stackproof.roles.validation import Between, Missing, RowCount, Severity
 from stackproof.testing.validation import FLIGHTS, ValidationConformance
 
 pytestmark = pytest.mark.tools
-ADAPTER = "stackproof.adapters.validation.deepchecks:Deepchecks"
+ROLE, TOOL = "validation", "deepchecks"
 
 
-@pytest.fixture(scope="module")
-def python(tool_python: Callable[[str], Path]) -> Path:
-    return tool_python("deepchecks")
-
-
-@pytest.fixture(scope="module")
-def made(python: Path) -> Iterator[Callable[..., Any]]:
-    """Adapters, each in a child of its own; those that are still open at the end are closed."""
-    adapters = []
-
-    def make(home: Path, **options: object) -> Any:
-        setting = Setting(home, options)
-        adapters.append(bridged("validation", "deepchecks", adapter=ADAPTER, python=python, setting=setting))
-        return adapters[-1]
-
-    yield make
-    for adapter in adapters:
-        adapter.close()
-
-
-@pytest.fixture(scope="module")
-def shared(made: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return made(tmp_path_factory.mktemp("home"))
-
-
+@pytest.mark.usefixtures("in_its_own_environment")
 class TestDeepchecks(ValidationConformance):
     """One child serves all tests that share nothing: Deepchecks takes seconds to import."""
 
     deviations = Deepchecks.deviations
 
-    @pytest.fixture(autouse=True)
-    def _made(self, made: Callable[..., Any]) -> None:
-        self.made = made
-
     @pytest.fixture
     def adapter(self, shared: Any) -> Any:
         return shared
-
-    def make(self, home: Path) -> Any:
-        return self.made(home)
 
 
 def test_its_own_users_find_each_result_with_its_checks_and_conditions(

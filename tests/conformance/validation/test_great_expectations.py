@@ -3,7 +3,7 @@
 import json
 import math
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ import polars as pl
 import pytest
 
 from stackproof.adapters.validation.embedded import PanderaValidator
-from stackproof.envs.bridge.bridging import bridged
 from stackproof.errors import Conflict, RefusedInput, StorageFailed, UnknownName
 from stackproof.roles.adapter import Setting
 from stackproof.roles.validation import (
@@ -28,7 +27,7 @@ from stackproof.roles.validation import (
 )
 from stackproof.testing.validation import FLIGHTS, HOSTILE, ONE_OF_EACH_KIND, TYPES, ValidationConformance
 
-ADAPTER = "stackproof.adapters.validation.great_expectations:GreatExpectations"
+ROLE, TOOL = "validation", "great-expectations"
 READ_BACK = """
 import json, sys
 import great_expectations as gx
@@ -48,45 +47,14 @@ print(json.dumps({
 """
 
 
-@pytest.fixture(scope="module")
-def python(tool_python: Callable[[str], Path]) -> Path:
-    return tool_python("great-expectations")
-
-
-@pytest.fixture(scope="module")
-def made(python: Path) -> Iterator[Callable[..., Any]]:
-    """Adapters, each in a child of its own; those that are still open at the end are closed."""
-    adapters = []
-
-    def make(home: Path, **options: object) -> Any:
-        setting = Setting(home, options)
-        adapters.append(bridged("validation", "great-expectations", adapter=ADAPTER, python=python, setting=setting))
-        return adapters[-1]
-
-    yield make
-    for adapter in adapters:
-        adapter.close()
-
-
-@pytest.fixture(scope="module")
-def shared(made: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return made(tmp_path_factory.mktemp("home"))
-
-
 @pytest.mark.tools
+@pytest.mark.usefixtures("in_its_own_environment")
 class TestGreatExpectations(ValidationConformance):
     """One child serves all tests that share nothing: Great Expectations takes seconds to import."""
-
-    @pytest.fixture(autouse=True)
-    def _made(self, made: Callable[..., Any]) -> None:
-        self.made = made
 
     @pytest.fixture
     def adapter(self, shared: Any) -> Any:
         return shared
-
-    def make(self, home: Path) -> Any:
-        return self.made(home)
 
     @pytest.mark.parametrize("kind", HOSTILE)
     def test_it_finds_what_the_embedded_validator_finds(self, adapter: Any, kind: str, tmp_path: Path) -> None:

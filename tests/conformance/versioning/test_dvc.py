@@ -15,32 +15,20 @@ from typing import Any
 import pytest
 
 from stackproof.adapters.versioning.embedded import EmbeddedSnapshots
-from stackproof.envs.bridge.bridging import bridged
 from stackproof.errors import Conflict, Corrupted, RefusedInput, StackproofError, Unavailable
 from stackproof.roles.adapter import Setting
 from stackproof.testing.versioning import BYTES, TREE, VersioningConformance, read_tree, write_tree
 
 pytestmark = pytest.mark.tools
-ADAPTER = "stackproof.adapters.versioning.dvc:DvcSnapshots"
+ROLE, TOOL = "versioning", "dvc"
 KEYS = {"access_key_id": "stackproof-key", "secret_access_key": "stackproof-secret"}
 
 
 class Dvc:
     """Adapters in the environment of DVC, and its own command line."""
 
-    def __init__(self, python: Path) -> None:
-        self.python = python
-        self._open: list[Any] = []
-
-    def open(self, home: Path, **options: object) -> Any:
-        home.mkdir(parents=True, exist_ok=True)
-        made = bridged("versioning", "dvc", adapter=ADAPTER, python=self.python, setting=Setting(home, options))
-        self._open.append(made)
-        return made
-
-    def close(self) -> None:
-        for adapter in self._open:
-            adapter.close()
+    def __init__(self, python: Path, made: Callable[..., Any]) -> None:
+        self.python, self.open = python, made
 
     def shell(self, folder: Path, *command: str) -> str:
         """What a user's command prints."""
@@ -57,24 +45,13 @@ class Dvc:
 
 
 @pytest.fixture
-def dvc(tool_python: Callable[[str], Path]) -> Iterator[Dvc]:
-    made = Dvc(tool_python("dvc"))
-    yield made
-    made.close()
+def dvc(python: Path, made: Callable[..., Any]) -> Dvc:
+    return Dvc(python, made)
 
 
+@pytest.mark.usefixtures("in_its_own_environment")
 class TestDvc(VersioningConformance):
-    @pytest.fixture(autouse=True)
-    def _in_the_environment_of_dvc(self, dvc: Dvc) -> None:
-        self.dvc = dvc
-
-    def make(self, home: Path) -> Any:
-        return self.dvc.open(home)
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
+    """In repositories of its own, without options."""
 
 
 @pytest.fixture
@@ -305,6 +282,17 @@ def test_a_lock_that_a_killed_git_left_is_named(dvc: Dvc, home: Path, tmp_path: 
     assert snapshots.versions() == [version]
     lock.unlink()
     assert len([snapshots.snapshot("table", file_of(tmp_path, b"two")), *snapshots.versions()]) == 3
+
+
+@pytest.mark.parametrize("left", [b"", b'{"write": {"/data'])
+def test_a_list_of_readers_and_writers_that_a_kill_cut_short_stops_nothing(
+    dvc: Dvc, home: Path, tmp_path: Path, left: bytes
+) -> None:
+    snapshots = dvc.open(home)
+    snapshots.snapshot("table", file_of(tmp_path, b"one"))
+    (home / "repository" / ".dvc" / "tmp" / "rwlock").write_bytes(left)
+    newer = snapshots.snapshot("table", file_of(tmp_path, b"two"))
+    assert snapshots.versions()[-1] == newer
 
 
 def test_a_project_may_be_moved(dvc: Dvc, home: Path, tmp_path: Path) -> None:

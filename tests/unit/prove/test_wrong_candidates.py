@@ -180,7 +180,7 @@ class InAnyOrder(LocalRunner):
         return list(reversed(super().run(name, free, **rest)))
 
 
-@pytest.mark.parametrize(("adapter", "said"), [(RunsTwice, "80 times in all"), (InAnyOrder, "before one that")])
+@pytest.mark.parametrize(("adapter", "said"), [(RunsTwice, "40 times in all"), (InAnyOrder, "before one that")])
 def test_a_runner_that_runs_twice_or_too_early_is_wrong(proved: Proved, adapter: Any, said: str) -> None:
     proven = proved("orchestration", adapter, crash=False)
     assert not proven.record.correct

@@ -17,7 +17,7 @@ from stackproof.stack.pipeline import PipelineRun
 from stackproof.stack.project import Project
 from stackproof.stack.workspace import Workspace, open_workspace
 from stackproof.usecases.drills import Drill, Replay
-from stackproof.usecases.quickstart import StepDone, Story
+from stackproof.usecases.quickstart_story import StepDone, Story
 from stackproof.usecases.ready import QUESTIONS, Answer
 from stackproof.usecases.report import page_of, period, write_report
 from stackproof.usecases.retrain import Retrained

@@ -9,10 +9,11 @@ from typing import ClassVar
 import sklearn
 
 from stackproof.adapters.automl.columns import Examples, read_examples
-from stackproof.adapters.automl.package_folder import refuse_existing, write_package
+from stackproof.adapters.automl.package_folder import write_package
 from stackproof.adapters.automl.packages import NotConvertible, to_onnx
 from stackproof.adapters.automl.race import Entry, Race, ranked
 from stackproof.adapters.automl.recipes import Task
+from stackproof.adapters.automl.request import check_request
 from stackproof.errors import NotCapable, RefusedInput
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.automl import Candidate, Leaderboard, Problem
@@ -61,10 +62,8 @@ class SklearnSearch:
         into: Path,
         on_candidate: Callable[[Candidate], None] | None = None,
     ) -> Leaderboard:
-        if not budget_s >= 0:
-            raise RefusedInput("The budget is no time", got=f"{budget_s} s", allowed="0 seconds or more")
+        check_request(budget_s, into)
         started = self._clock()
-        refuse_existing(into)
         examples = read_examples(table, target, problem)
         task = Task(problem, examples.features, _seed_of_32_bits(seed), self._threads)
         race = Race(examples, task, clock=self._clock, started=started, budget_s=budget_s, most=self._most)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 from uuid import uuid4
 
-from stackproof.adapters.automl.package_folder import refuse_existing, write_package
+from stackproof.adapters.automl.package_folder import write_package
+from stackproof.adapters.automl.request import check_request
 from stackproof.adapters.installed import installed
 from stackproof.errors import NotCapable, NotFound, RefusedInput, UnknownName
 from stackproof.roles.adapter import Health, Option, Setting
@@ -95,9 +96,7 @@ class Flaml:
         into: Path,
         on_candidate: Callable[[Candidate], None] | None = None,
     ) -> Leaderboard:
-        if not budget_s >= 0:
-            raise RefusedInput("The budget is no time", got=f"{budget_s} s", allowed="0 seconds or more")
-        refuse_existing(into)
+        check_request(budget_s, into)
         examples = import_module("stackproof.adapters.automl.columns").read_examples(table, target, problem)
         self._logs.mkdir(exist_ok=True)
         log = self._logs / f"{into.name[:50]}-{uuid4().hex[:8]}.log"

@@ -15,8 +15,10 @@ from uuid import uuid4
 
 from stackproof.adapters.automl.h2o_automl_run import ALGORITHMS, Run, first_line, joined
 from stackproof.adapters.automl.h2o_automl_server import Server, java_program
-from stackproof.adapters.automl.package_folder import refuse_existing, write_package
-from stackproof.errors import NotCapable, NotFound, RefusedInput, StackproofError, Unavailable, UnknownName
+from stackproof.adapters.automl.package_folder import write_package
+from stackproof.adapters.automl.request import check_request
+from stackproof.adapters.tool_modules import imported
+from stackproof.errors import NotCapable, RefusedInput, StackproofError, Unavailable, UnknownName
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.automl import Candidate, Leaderboard, Problem
 from stackproof.roles.table import Table
@@ -84,9 +86,7 @@ class H2oAutoml:
         into: Path,
         on_candidate: Callable[[Candidate], None] | None = None,
     ) -> Leaderboard:
-        if not budget_s >= 0:
-            raise RefusedInput("The budget is no time", got=f"{budget_s} s", allowed="0 seconds or more")
-        refuse_existing(into)
+        check_request(budget_s, into)
         examples = import_module("stackproof.adapters.automl.columns").read_examples(table, target, problem)
         with _client, self._connected():
             search = _Search(self._home, problem, examples, on_candidate or (lambda candidate: None))
@@ -183,10 +183,7 @@ class _Search:
 
 
 def _module(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as missing:
-        raise NotFound(f"H2O can't be imported: {missing}", next_command="uv pip install h2o") from missing
+    return imported(name, "H2O", "h2o")
 
 
 def _seed_of_31_bits(seed: int) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from stackproof.errors import Conflict, StorageFailed, StorageFull
 from stackproof.roles.automl import Problem
 from stackproof.roles.serving import Signature, TensorSpec
+from stackproof.store.files import sync
 
 MODEL_FILE = "model.onnx"
 
@@ -30,7 +31,7 @@ def write_package(into: Path, problem: Problem, content: bytes, features: Sequen
             partial.rename(into)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-        _sync(into.parent)
+        sync(into.parent)
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         raise (StorageFull if full else StorageFailed)(
@@ -50,13 +51,5 @@ def _write_durably(folder: Path, content: bytes, signature: Signature) -> None:
     (folder / MODEL_FILE).write_bytes(content)
     signature.write(folder)
     for file in sorted(folder.iterdir()):
-        _sync(file)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync(file)
+    sync(folder)

@@ -6,13 +6,15 @@ from typing import ClassVar
 
 import polars as pl
 
+from stackproof.adapters.arrow_tables import no_table
 from stackproof.adapters.features.changes import changes_of
 from stackproof.adapters.features.definitions import check_rows, check_source
+from stackproof.adapters.features.frame_columns import columns_of
 from stackproof.adapters.features.index import Served, ViewIndex, columnar, instant_of
 from stackproof.adapters.features.joining import join
 from stackproof.adapters.features.materialized import Materialized
 from stackproof.adapters.features.soundness import check_view
-from stackproof.errors import InvalidTable, StackproofError
+from stackproof.errors import StackproofError
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.features import FeatureRow, FeatureView, LookupRequest, Materialization
 from stackproof.roles.table import Table
@@ -58,16 +60,17 @@ class EmbeddedFeatures:
     ) -> pl.DataFrame:
         frame = _frame(rows, "the rows to join")
         sources = [(view, _frame(source, view.source)) for view, source in views]
-        for view, source in sources:
+        described = [(view, columns_of(source)) for view, source in sources]
+        for view, columns in described:
             check_view(view)
-            check_source(view, source)
-        check_rows(frame, sources, as_of)
+            check_source(view, columns)
+        check_rows(columns_of(frame), described, as_of)
         return join(frame, [(view, changes_of(view, source)) for view, source in sources], as_of)
 
     def materialize(self, view: FeatureView, source: Table, *, version: str) -> Materialization:
         check_view(view)
         frame = _frame(source, view.source)
-        check_source(view, frame)
+        check_source(view, columns_of(frame))
         changes = changes_of(view, frame)
         served = Served(view, version, changes.watermark)
         self._materialized().replace(served, changes.rows, columnar(view, changes))
@@ -113,11 +116,7 @@ def _frame(table: Table, name: str) -> pl.DataFrame:
     try:
         return pl.DataFrame(table)
     except (TypeError, ValueError, pl.exceptions.PolarsError) as unreadable:
-        raise InvalidTable(
-            f"{name!r} is no table",
-            got=f"{type(table).__name__}: {unreadable}",
-            allowed="anything that exports an Arrow stream: Polars, pyarrow, pandas, DuckDB",
-        ) from unreadable
+        raise no_table(name, table, unreadable) from unreadable
 
 
 def _materialization(served: Served, rows: int) -> Materialization:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
+from stackproof.adapters.features.definitions import check_rows, check_source
 from stackproof.adapters.features.soundness import check_view
 from stackproof.errors import RefusedInput, StackproofError, UnknownName
 from stackproof.roles.adapter import PORT, Health, Option, ServerSpec, Setting
@@ -108,21 +109,16 @@ class FeastFeatures:
         as_of: str,
     ) -> Any:
         from stackproof.adapters.features.feast_changes import changes_of
-        from stackproof.adapters.features.feast_columns import (
-            as_instants,
-            as_keys,
-            check_rows,
-            check_source,
-            read_table,
-        )
+        from stackproof.adapters.features.feast_columns import as_instants, as_keys, columns_of, read_table
         from stackproof.adapters.features.feast_history import History
 
         table = read_table("the rows to join", rows)
         sources = [(view, read_table(view.source, source)) for view, source in views]
-        for view, source in sources:
+        described = [(view, columns_of(source)) for view, source in sources]
+        for view, columns in described:
             check_view(view)
-            check_source(view, source)
-        check_rows(table, sources, as_of)
+            check_source(view, columns)
+        check_rows(columns_of(table), described, as_of)
         at, known = as_instants(table.column(as_of))
         for view, source in sources:
             with closing(History(view, changes_of(view, source))) as history:
@@ -133,12 +129,13 @@ class FeastFeatures:
 
     def materialize(self, view: FeatureView, source: Table, *, version: str) -> Materialization:
         from stackproof.adapters.features.feast_changes import changes_of
-        from stackproof.adapters.features.feast_columns import check_source, key_kind, read_table
+        from stackproof.adapters.features.feast_columns import columns_of, read_table
 
         check_view(view)
         table = read_table(view.source, source)
-        check_source(view, table)
-        kinds = {column: str(key_kind(table.schema.field(column).type)) for column in view.entity}
+        columns = columns_of(table)
+        check_source(view, columns)
+        kinds = {column: str(columns[column].key) for column in view.entity}
         return self._repository().materialize(view, changes_of(view, table), version, kinds)
 
     def materialized(self) -> list[Materialization]:

@@ -7,11 +7,11 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from stackproof.errors import Conflict, Corrupted, NotFound, StorageFailed, StorageFull, Unavailable
+from stackproof.adapters.tool_modules import imported
+from stackproof.errors import Conflict, Corrupted, StorageFailed, StorageFull, Unavailable
 
 REGISTRY, ONLINE_DATABASE, CONNECTION = "registry.db", "online.db", "connection_string"
 OFFLINE_STORE = "duckdb"
@@ -30,12 +30,7 @@ for _kept in (*_store.list_entities(), *_store.list_feature_views()):
 
 def tool_module(module: str) -> Any:
     """A module of the tool's environment. Raises `NotFound`."""
-    try:
-        return import_module(module)
-    except ImportError as missing:
-        raise NotFound(
-            f"Feast can't be imported: {missing}", next_command="uv pip install 'feast[duckdb,grpcio,redis]' pyarrow"
-        ) from missing
+    return imported(module, "Feast", "'feast[duckdb,grpcio,redis]' pyarrow")
 
 
 @dataclass(frozen=True, slots=True)

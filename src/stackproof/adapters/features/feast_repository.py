@@ -24,6 +24,7 @@ from stackproof.adapters.features.feast_served import Content, Served, content_o
 from stackproof.adapters.features.feast_snapshot import Snapshot
 from stackproof.errors import NotFound, RefusedInput, StackproofError
 from stackproof.roles.features import FeatureRow, FeatureView, LookupRequest, Materialization
+from stackproof.store.files import sync
 
 NEXT, REPLACED = "registry.next.db", "registry.replaced.db"
 BATCH_ROWS = 1000
@@ -144,17 +145,12 @@ class Repository:
 
     def _put_in_place(self) -> None:
         root = self._place.root
-        with (root / NEXT).open("rb") as written:
-            os.fsync(written.fileno())
+        sync(root / NEXT)
         if (root / REGISTRY).exists():
             os.link(root / REGISTRY, root / REPLACED)
         (root / NEXT).replace(root / REGISTRY)
         for folder in (root, self._sources):
-            descriptor = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync(folder)
 
     def _delete_what_is_not_served(self) -> None:
         """Versions that were replaced, or that never came to be served; and files of neither.

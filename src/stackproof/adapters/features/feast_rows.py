@@ -4,7 +4,6 @@ Feast's own `materialize` reads them as NumPy arrays: NaN becomes a missing valu
 whole number is rounded. So the online rows are made here, in the form in which its online stores are given them.
 """
 
-import os
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from stackproof.adapters.features.feast_columns import as_instants, picked, time
 from stackproof.adapters.features.feast_library import tool_module
 from stackproof.adapters.features.feast_served import Content, Served, feast_type, instant_of
 from stackproof.roles.features import Value
+from stackproof.store.files import sync
 
 OnlineRow: TypeAlias = tuple[Any, dict[str, Any], datetime, None]
 FIELDS = {"Int64": "int64_val", "Float64": "double_val", "Bool": "bool_val", "String": "string_val"}
@@ -28,8 +28,7 @@ def write_source(served: Served, changes: Changes, content: Content, path: Path)
     """The changes, as a source of Feast's; durable when it returns."""
     columns = {**content.keys, served.at: timestamps(changes.at), **content.values, served.seen: changes.seen}
     tool_module("pyarrow.parquet").write_table(tool_module("pyarrow").table(columns), path)
-    with path.open("rb") as written:
-        os.fsync(written.fileno())
+    sync(path)
 
 
 def read_source(served: Served, path: Path) -> Changes:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from stackproof.adapters.features.changes import Changes, by_entity, key_names, micros
-from stackproof.adapters.features.definitions import key_kind
+from stackproof.adapters.features.frame_columns import key_kind
 from stackproof.adapters.features.windows import AT, ROW, SEEN, ZERO_WHEN_EMPTY, value_name
 from stackproof.errors import InvalidTable, RefusedInput
 from stackproof.roles.features import FeatureRow, FeatureView, LookupRequest, Value

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from stackproof.adapters.features.changes import Changes, instants, key_names, micros
-from stackproof.adapters.features.definitions import key_kind
+from stackproof.adapters.features.frame_columns import key_kind
 from stackproof.adapters.features.windows import AT, ROW, ZERO_WHEN_EMPTY
 from stackproof.roles.features import FeatureView
 

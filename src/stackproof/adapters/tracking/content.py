@@ -1,6 +1,5 @@
 """What a file or folder holds, told by one digest: the same one that the embedded store gives it."""
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +7,8 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from tempfile import mkdtemp
 
-from stackproof.errors import Conflict, Corrupted, NotFound, RefusedInput
+from stackproof.errors import Conflict, Corrupted
+from stackproof.store.trees import description, listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +27,10 @@ class Content:
 
 def content_of(path: Path) -> Content:
     """Reads every byte. Raises `NotFound`; `RefusedInput` for links, sockets and names that are not UTF-8."""
-    if path.is_symlink():
-        raise _refused(path)
-    if path.is_file():
-        return Content(True, _digest_of(path), path.stat().st_size, ("",), ())
-    if not path.is_dir():
-        raise NotFound("There is no such file or folder", got=path)
-    files, empty_folders = _listed(path)
-    described = [[name, _digest_of(path / name), (path / name).stat().st_size] for name in files]
-    data = {"empty_folders": empty_folders, "files": described, "is_file": False}
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    size = sum((path / name).stat().st_size for name in files)
-    digest = "sha256:" + sha256(text.encode()).hexdigest()
-    return Content(False, digest, size, tuple(files), tuple(empty_folders))
+    found = listed(path)
+    contents = [(_digest_of(path / name), (path / name).stat().st_size) for name in found.files]
+    digest = contents[0][0] if found.is_file else "sha256:" + sha256(description(found, contents)).hexdigest()
+    return Content(found.is_file, digest, sum(size for _, size in contents), found.files, found.empty_folders)
 
 
 def fetched(into: Path, digest: str, download: Callable[[Path], Path]) -> Path:
@@ -67,35 +58,6 @@ def fetched(into: Path, digest: str, download: Callable[[Path], Path]) -> Path:
     return into
 
 
-def _listed(root: Path) -> tuple[list[str], list[str]]:
-    files, empty_folders = [], []
-    for entry in sorted(root.rglob("*")):
-        if entry.is_symlink() or not (entry.is_file() or entry.is_dir()):
-            raise _refused(entry)
-        if entry.is_file():
-            files.append(_name(entry, root))
-        elif not any(entry.iterdir()):
-            empty_folders.append(_name(entry, root))
-    return sorted(files), sorted(empty_folders)
-
-
-def _name(path: Path, root: Path) -> str:
-    name = path.relative_to(root).as_posix()
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise RefusedInput("A file name is not UTF-8", got=ascii(name), allowed="names in UTF-8") from None
-    return name
-
-
 def _digest_of(path: Path) -> str:
     with path.open("rb") as file:
         return "sha256:" + file_digest(file, "sha256").hexdigest()
-
-
-def _refused(path: Path) -> RefusedInput:
-    return RefusedInput(
-        "Only plain files and folders can be kept",
-        got=path,
-        allowed="files and folders; replace a symbolic link by what it points to",
-    )

@@ -3,7 +3,6 @@
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from json import dumps
 from pathlib import Path
@@ -11,9 +10,17 @@ from typing import ClassVar
 
 from stackproof.adapters.tracking import models, runs
 from stackproof.adapters.tracking.metrics import Unwritten, by_name, read_points, write_points
+from stackproof.adapters.tracking.refusals import another_value, check_end, check_package, check_params, no_artifact
+from stackproof.adapters.tracking.restoring import restored
 from stackproof.adapters.tracking.schema import TRACKING_SCHEMA
-from stackproof.adapters.tracking.texts import checked_name, checked_relative, checked_run_id, checked_text
-from stackproof.errors import Conflict, Corrupted, NotFound, RefusedInput, StackproofError
+from stackproof.adapters.tracking.texts import (
+    checked_name,
+    checked_relative,
+    checked_run_id,
+    checked_tags,
+    checked_text,
+)
+from stackproof.errors import StackproofError
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.tracking import Artifact, Metric, ModelVersion, Param, Run, RunStatus
 from stackproof.store import Store
@@ -84,15 +91,14 @@ class EmbeddedTracking:
 
     def log_params(self, run_id: str, params: Mapping[str, Param]) -> None:
         """See `RunWriter.log_params`."""
-        new = {checked_name("parameter's name", name): _json(name, value) for name, value in params.items()}
+        check_params(params)
+        new = {checked_name("parameter's name", name): dumps(value) for name, value in params.items()}
         with self._database.transaction() as connection:
             number = runs.writable(connection, run_id)
             known = dict(connection.execute("SELECT name, value FROM run_params WHERE run = ?", (number,)))
             for name, text in new.items():
                 if known.get(name, text) != text:
-                    raise Conflict(
-                        f"The parameter {name!r} of {run_id} has another value", got=text, allowed=known[name]
-                    )
+                    raise another_value(run_id, name, text, known[name])
             rows = [(number, name, text) for name, text in new.items() if name not in known]
             connection.executemany("INSERT INTO run_params VALUES (?, ?, ?)", rows)
 
@@ -141,8 +147,7 @@ class EmbeddedTracking:
 
     def end_run(self, run_id: str, status: RunStatus) -> Run:
         """See `RunWriter.end_run`."""
-        if status is RunStatus.RUNNING:
-            raise RefusedInput("A run cannot end as running", allowed="finished, failed, killed")
+        check_end(status)
         self._running.discard(run_id)
         with self._database.transaction() as connection:
             number = runs.number_of(connection, run_id)
@@ -204,16 +209,15 @@ class EmbeddedTracking:
         with self._database.read() as connection:
             row = connection.execute(query, (runs.number_of(connection, run_id), place)).fetchone()
         if row is None:
-            raise NotFound(f"The run {run_id} has no artifact {name!r}", next_command=f"stackproof show {run_id}")
-        return self._restore(row[0], into / Path(place).name)
+            raise no_artifact(run_id, name)
+        return restored(self._store.blobs, row[0], into / Path(place).name)
 
     # registry
 
     def register_model(self, name: str, package: Path, *, run_id: str) -> ModelVersion:
         """See `Registry.register_model`."""
         checked_name("model's name", name)
-        if package.is_file():
-            raise RefusedInput("A model package is a folder", got=package, allowed="a folder that holds the model")
+        check_package(package)
         with self._database.read() as connection:
             runs.number_of(connection, run_id)
         tree = self._store.blobs.put_tree(package)
@@ -240,29 +244,9 @@ class EmbeddedTracking:
 
     def fetch_model(self, name: str, version: int, into: Path) -> Path:
         """See `Registry.fetch_model`."""
-        return self._restore(self.get_model(name, version).digest, into)
-
-    def _restore(self, tree: str, into: Path) -> Path:
-        new_folders = [folder for folder in into.parents if not folder.exists()]
-        try:
-            return self._store.blobs.restore_tree(tree, into)
-        except StackproofError as failure:
-            for folder in new_folders:
-                with suppress(OSError):
-                    folder.rmdir()
-            if isinstance(failure, NotFound):
-                raise Corrupted(failure.what, next_command=failure.next_command) from failure
-            raise
+        return restored(self._store.blobs, self.get_model(name, version).digest, into)
 
 
 def _set_tags(connection: sqlite3.Connection, run: int, tags: Mapping[str, str]) -> None:
-    rows = [(run, checked_name("tag's name", name), checked_text("tag", text)) for name, text in tags.items()]
+    rows = [(run, name, text) for name, text in checked_tags(tags).items()]
     connection.executemany("INSERT OR REPLACE INTO run_tags VALUES (?, ?, ?)", rows)
-
-
-def _json(name: str, value: Param) -> str:
-    if value is not None and not isinstance(value, str | int | float | bool):
-        raise RefusedInput(
-            f"The parameter {name!r} has no plain value", got=f"{value!r:.200}", allowed="text, numbers, booleans, None"
-        )
-    return dumps(value)

@@ -1,7 +1,6 @@
 """Tracking in one file of records for each run, appended to: the base of tools that are files, without a registry."""
 
 import errno
-import math
 import os
 import shutil
 import threading
@@ -18,9 +17,18 @@ from stackproof.adapters.tracking.content import content_of, fetched
 from stackproof.adapters.tracking.escaping import escaped
 from stackproof.adapters.tracking.exclusion import Exclusion
 from stackproof.adapters.tracking.journal_folder import Codec, Folder, folders_below, to_seconds
-from stackproof.adapters.tracking.texts import checked_name, checked_relative, checked_run_id, checked_text
-from stackproof.errors import Conflict, Corrupted, NotFound, RefusedInput, StackproofError, StorageFailed, StorageFull
+from stackproof.adapters.tracking.refusals import another_value, check_end, check_params, ended, no_artifact, no_run
+from stackproof.adapters.tracking.searching import selected
+from stackproof.adapters.tracking.texts import (
+    checked_name,
+    checked_relative,
+    checked_run_id,
+    checked_tags,
+    checked_text,
+)
+from stackproof.errors import Conflict, Corrupted, RefusedInput, StackproofError, StorageFailed, StorageFull
 from stackproof.roles.tracking import Artifact, Metric, Param, Run, RunStatus
+from stackproof.store.files import sync
 
 NAME_BYTES = 150
 WAITING_BYTES = 1 << 18
@@ -110,7 +118,7 @@ class JournalTracking:
             "run": run_id,
             "experiment": checked_name("experiment", experiment),
             "name": checked_text("run's name", name),
-            "tags": _texts(tags or {}),
+            "tags": checked_tags(tags or {}),
         }
         path = self._root / folder_name(experiment) / folder_name(run_id.removeprefix("run:"))
         with self._exclusively():
@@ -128,19 +136,16 @@ class JournalTracking:
     @mapped
     def log_params(self, run_id: str, params: Mapping[str, Param]) -> None:
         """See `RunWriter.log_params`."""
+        check_params(params)
         for name, value in params.items():
             checked_name("parameter's name", name)
-            if value is not None and not isinstance(value, (str, int, float, bool)):
-                raise RefusedInput(f"The parameter {name!r} has no plain value", got=f"{value!r:.200}")
             checked_text("parameter", str(value))
         with self._exclusively():
             folder = self._writable(run_id)
             for name, value in params.items():
                 known = folder.params.get(name, value)
                 if (type(known), repr(known)) != (type(value), repr(value)):
-                    raise Conflict(
-                        f"The parameter {name!r} of {run_id} has another value", got=value, allowed=repr(known)
-                    )
+                    raise another_value(run_id, name, value, repr(known))
             self._append(folder, self._codec.note("params", datetime.now(UTC), dict(params)))
 
     @mapped
@@ -166,7 +171,7 @@ class JournalTracking:
     @mapped
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """See `RunWriter.set_tags`."""
-        note = _texts(tags)
+        note = checked_tags(tags)
         with self._exclusively():
             self._append(self._writable(run_id), self._codec.note("tags", datetime.now(UTC), note))
 
@@ -190,8 +195,7 @@ class JournalTracking:
     @mapped
     def end_run(self, run_id: str, status: RunStatus) -> Run:
         """See `RunWriter.end_run`."""
-        if status is RunStatus.RUNNING:
-            raise RefusedInput("A run cannot end as running", allowed="finished, failed, killed")
+        check_end(status)
         with self._exclusively():
             self._running.discard(run_id)
             folder = self._get(run_id)
@@ -212,7 +216,7 @@ class JournalTracking:
         self._write_waiting()
         with self._exclusively():
             for path in sorted(self._unsynced):
-                _sync(path)
+                sync(path)
             self._unsynced.clear()
 
     # read-runs
@@ -236,12 +240,8 @@ class JournalTracking:
         """See `RunReader.search_runs`. Reads what was not read before."""
         with self._exclusively():
             runs = [self._read(path).run() for path in folders_below(self._root, self.pattern)]
-        wanted = (tags or {}).items()
-        found = [run for run in runs if experiment in (None, run.experiment) and wanted <= run.tags.items()]
-        found.sort(key=lambda run: run.started_at, reverse=True)
-        if order_by_metric is not None:
-            found.sort(key=lambda run: _rank(run.metrics.get(order_by_metric, math.nan), descending=descending))
-        return found[:limit]
+        runs.sort(key=lambda run: run.started_at, reverse=True)
+        return selected(runs, experiment, tags, order_by_metric, descending=descending, limit=limit)
 
     @mapped
     def metric_history(self, run_id: str, name: str) -> list[Metric]:
@@ -262,7 +262,7 @@ class JournalTracking:
         with self._exclusively():
             kept = self._get(run_id).artifacts.get(place)
         if kept is None:
-            raise NotFound(f"The run {run_id} has no artifact {name!r}", next_command=f"stackproof show {run_id}")
+            raise no_artifact(run_id, name)
         source = self._files / kept[1]
         if not source.exists():
             raise Corrupted("An artifact that was logged is gone", got=source)
@@ -285,7 +285,7 @@ class JournalTracking:
     def _get(self, run_id: str) -> Folder:
         found = self._find(run_id)
         if found is None:
-            raise NotFound(f"There is no run {run_id!r}")
+            raise no_run(run_id)
         return found
 
     def _find(self, run_id: str) -> Folder | None:
@@ -311,8 +311,9 @@ class JournalTracking:
         folder = self._get(run_id)
         if not folder.start:
             raise Conflict(f"The run {run_id} was not started by Stackproof, which only reads it", got=folder.path)
-        if folder.run().status is not RunStatus.RUNNING:
-            raise Conflict(f"The run {run_id} has ended, and takes no more writes")
+        status = folder.run().status
+        if status is not RunStatus.RUNNING:
+            raise ended(run_id, status.value)
         return folder
 
     def _write_waiting(self) -> None:
@@ -364,17 +365,17 @@ class JournalTracking:
         _remove(target)
         unfinished.rename(target)
         for above in (target.parent, self._files, self._files.parent):
-            _sync(above)
+            sync(above)
 
 
 def sync_below(path: Path) -> None:
     """Make a file, or a folder with all below it, durable."""
     for folder, _, names in os.walk(path):
         for name in names:
-            _sync(Path(folder) / name)
-        _sync(Path(folder))
+            sync(Path(folder) / name)
+        sync(Path(folder))
     if path.is_file():
-        _sync(path)
+        sync(path)
 
 
 def _copy(source: Path, target: Path, *, is_file: bool) -> None:
@@ -392,14 +393,6 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def folder_name(name: str) -> str:
     """A name as a folder can have it: the same where it can, and not too long."""
     safe = escaped(name, lambda character: not (character.isalnum() or character in "_-. +="))
@@ -415,13 +408,3 @@ def hashed(name: str) -> str:
 
 def _literal(name: str) -> str:
     return name.replace("[", "[[]")
-
-
-def _texts(tags: Mapping[str, str]) -> dict[str, str]:
-    return {checked_name("tag's name", name): checked_text("tag", text) for name, text in tags.items()}
-
-
-def _rank(value: float, *, descending: bool) -> tuple[bool, float]:
-    if math.isnan(value):
-        return (True, 0.0)
-    return (False, -value if descending else value)

@@ -4,7 +4,6 @@ The smallest adapter that keeps the contract. No registry: the embedded adapter 
 """
 
 import json
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,8 +13,17 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
-from stackproof.adapters.tracking.texts import checked_name, checked_relative, checked_run_id, checked_text
-from stackproof.errors import Conflict, Corrupted, NotFound, RefusedInput, StackproofError
+from stackproof.adapters.tracking.refusals import another_value, check_end, check_params, ended, no_artifact, no_run
+from stackproof.adapters.tracking.restoring import restored
+from stackproof.adapters.tracking.searching import selected
+from stackproof.adapters.tracking.texts import (
+    checked_name,
+    checked_relative,
+    checked_run_id,
+    checked_tags,
+    checked_text,
+)
+from stackproof.errors import Conflict, Corrupted, NotFound
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.tracking import Artifact, Metric, Param, Run, RunStatus
 from stackproof.store import Blobs, sync_folder
@@ -118,7 +126,7 @@ class JsonLinesTracking:
             "experiment": checked_name("experiment", experiment),
             "name": checked_text("run's name", name),
             "at": to_us(self._clock()),
-            "tags": _texts(tags or {}),
+            "tags": checked_tags(tags or {}),
         }
         with self._exclusively():
             with suppress(NotFound):
@@ -128,18 +136,12 @@ class JsonLinesTracking:
 
     def log_params(self, run_id: str, params: Mapping[str, Param]) -> None:
         """See `RunWriter.log_params`."""
-        for name, value in params.items():
-            if not isinstance(value, str | int | float | bool | None):
-                raise RefusedInput(f"The parameter {name!r} has no plain value", got=f"{value!r:.200}")
+        check_params(params)
         with self._exclusively():
             state = self._writable(run_id)
             for name, value in params.items():
                 if name in state.params and json.dumps(state.params[name]) != json.dumps(value):
-                    raise Conflict(
-                        f"The parameter {name!r} of {run_id} has another value",
-                        got=value,
-                        allowed=str(state.params[name]),
-                    )
+                    raise another_value(run_id, name, value, state.params[name])
             self._append(run_id, {"event": "params", "params": dict(params)})
 
     def log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
@@ -156,7 +158,7 @@ class JsonLinesTracking:
         """See `RunWriter.set_tags`."""
         with self._exclusively():
             self._writable(run_id)
-            self._append(run_id, {"event": "tags", "tags": _texts(tags)})
+            self._append(run_id, {"event": "tags", "tags": checked_tags(tags)})
 
     def log_artifact(self, run_id: str, name: str, path: Path) -> Artifact:
         """See `RunWriter.log_artifact`."""
@@ -173,8 +175,7 @@ class JsonLinesTracking:
 
     def end_run(self, run_id: str, status: RunStatus) -> Run:
         """See `RunWriter.end_run`."""
-        if status is RunStatus.RUNNING:
-            raise RefusedInput("A run cannot end as running", allowed="finished, failed, killed")
+        check_end(status)
         with self._exclusively():
             state = self._read(run_id)
             if not state.end or state.end["status"] != status:
@@ -214,12 +215,8 @@ class JsonLinesTracking:
             states = [self._refresh(path) for path in self._folder.iterdir()]
         started = [state for state in states if state.start]
         started.sort(key=lambda state: -int(state.start["number"]))
-        found = [state.run() for state in started]
-        wanted = (tags or {}).items()
-        found = [run for run in found if experiment in (None, run.experiment) and wanted <= run.tags.items()]
-        if order_by_metric is not None:
-            found.sort(key=lambda run: _rank(run.metrics.get(order_by_metric, math.nan), descending=descending))
-        return found[:limit]
+        runs = (state.run() for state in started)
+        return selected(runs, experiment, tags, order_by_metric, descending=descending, limit=limit)
 
     def metric_history(self, run_id: str, name: str) -> list[Metric]:
         """See `RunReader.metric_history`."""
@@ -237,15 +234,8 @@ class JsonLinesTracking:
         with self._exclusively():
             kept = self._read(run_id).artifacts.get(place)
         if kept is None:
-            raise NotFound(f"The run {run_id} has no artifact {name!r}")
-        new_folders = [folder for folder in (into, *into.parents) if not folder.exists()]
-        try:
-            return self._blobs.restore_tree(kept[1], into / Path(place).name)
-        except StackproofError as failure:
-            for folder in new_folders:
-                with suppress(OSError):
-                    folder.rmdir()
-            raise Corrupted(failure.what) if isinstance(failure, NotFound) else failure from None
+            raise no_artifact(run_id, name)
+        return restored(self._blobs, kept[1], into / Path(place).name)
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
@@ -260,13 +250,13 @@ class JsonLinesTracking:
     def _read(self, run_id: str) -> _State:
         path = self._path(run_id)
         if not path.exists() or not (state := self._refresh(path)).start:
-            raise NotFound(f"There is no run {run_id!r}")
+            raise no_run(run_id)
         return state
 
     def _writable(self, run_id: str) -> _State:
         state = self._read(run_id)
         if state.end:
-            raise Conflict(f"The run {run_id} has ended, and takes no more writes")
+            raise ended(run_id, state.end["status"])
         return state
 
     def _refresh(self, path: Path) -> _State:
@@ -297,13 +287,3 @@ class JsonLinesTracking:
             file.write(line)
         self._unsynced.add(path)
         return self._refresh(path)
-
-
-def _texts(tags: Mapping[str, str]) -> dict[str, str]:
-    return {checked_name("tag's name", name): checked_text("tag", text) for name, text in tags.items()}
-
-
-def _rank(value: float, *, descending: bool) -> tuple[bool, float]:
-    if math.isnan(value):
-        return (True, 0.0)
-    return (False, -value if descending else value)

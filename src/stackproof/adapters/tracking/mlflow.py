@@ -20,6 +20,7 @@ from stackproof.adapters.tracking.mlflow_models import Models
 from stackproof.adapters.tracking.mlflow_points import WaitingPoints
 from stackproof.adapters.tracking.mlflow_runs import ENDED, Runs
 from stackproof.adapters.tracking.mlflow_server import server_on
+from stackproof.adapters.tracking.refusals import another_value, check_end, check_package, check_params, no_artifact
 from stackproof.adapters.tracking.texts import checked_name, checked_relative, checked_run_id, checked_text
 from stackproof.errors import Conflict, NotFound, RefusedInput, StackproofError, Unavailable, UnknownName
 from stackproof.roles.adapter import Health, Option, ServerSpec, Setting
@@ -142,6 +143,7 @@ class MlflowTracking:
     @mapped
     def log_params(self, run_id: str, params: Mapping[str, Param]) -> None:
         """See `RunWriter.log_params`."""
+        check_params(params)
         texts = {form.key_of("parameter's name", name): form.param_text(name, v) for name, v in params.items()}
         marks = {
             form.key_of("parameter's name", form.key_of("parameter's name", name), form.TEXT_TAGS): "text"
@@ -153,9 +155,7 @@ class MlflowTracking:
             known = form.read_params(run.data.params, run.data.tags)
             for name, value in params.items():
                 if name in known and (type(known[name]), str(known[name])) != (type(value), str(value)):
-                    raise Conflict(
-                        f"The parameter {name!r} of {run_id} has another value", got=value, allowed=repr(known[name])
-                    )
+                    raise another_value(run_id, name, value, repr(known[name]))
             self._set_tags(run, marks)
             for batch in form.batches([*texts.items()], NAMES_AT_ONCE):
                 self._client.log_batch(run.info.run_id, params=[self._entity("Param", *item) for item in batch])
@@ -201,8 +201,7 @@ class MlflowTracking:
     @mapped
     def end_run(self, run_id: str, status: RunStatus) -> Run:
         """See `RunWriter.end_run`."""
-        if status is RunStatus.RUNNING:
-            raise RefusedInput("A run cannot end as running", allowed="finished, failed, killed")
+        check_end(status)
         with self._exclusively():
             if ENDED.get(self._runs.get(run_id).info.status) is status:
                 return self._runs.as_run(self._runs.get(run_id))
@@ -286,7 +285,7 @@ class MlflowTracking:
             return fetched(target, "", lambda folder: files.get_as_it_is(place, folder))
         kept = form.recorded(run.data.tags).get(place)
         if kept is None:
-            raise NotFound(f"The run {run_id} has no artifact {name!r}", next_command=f"stackproof show {run_id}")
+            raise no_artifact(run_id, name)
         key = form.path_key(place)
         return fetched(target, kept.artifact.digest, lambda folder: files.get(key, kept, folder))
 
@@ -296,8 +295,7 @@ class MlflowTracking:
     def register_model(self, name: str, package: Path, *, run_id: str) -> ModelVersion:
         """See `Registry.register_model`. The package lies among the run's artifacts, below "registered_models"."""
         key = form.model_key(name)
-        if package.is_file():
-            raise RefusedInput("A model package is a folder", got=package, allowed="a folder that holds the model")
+        check_package(package)
         with self._exclusively():
             run = self._runs.get(run_id)
             content = content_of(package)

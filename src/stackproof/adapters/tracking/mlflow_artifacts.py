@@ -12,6 +12,7 @@ from stackproof.adapters.tracking.escaping import unescaped
 from stackproof.adapters.tracking.mlflow_form import Kept, path_key
 from stackproof.errors import Corrupted, NotFound
 from stackproof.roles.tracking import Artifact
+from stackproof.store.files import sync
 
 
 class RunFiles:
@@ -39,7 +40,7 @@ class RunFiles:
                 self._client.log_artifacts(self._id, str(source), place)
         root = _local(self._uri)
         if root is not None:
-            _sync(root, place)
+            _sync_place(root, place)
 
     def remove(self, place: str) -> None:
         """None there is no error."""
@@ -113,7 +114,7 @@ def _local(uri: str) -> Path | None:
     return Path(uri) if parts.scheme == "" else None
 
 
-def _sync(root: Path, place: str) -> None:
+def _sync_place(root: Path, place: str) -> None:
     """MLflow copies without asking that it is durable."""
     target = root / place
     below = [Path(folder) for folder, _, _ in os.walk(target)]
@@ -121,8 +122,4 @@ def _sync(root: Path, place: str) -> None:
     above = [folder for folder in target.parents if folder.is_relative_to(root.parent)]
     for path in (*files, *below, *above):
         if path.exists():
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync(path)

@@ -133,11 +133,7 @@ def filter_of(tags: Mapping[str, str]) -> str:
 
 
 def param_text(name: str, value: Param) -> str:
-    """As Python's `str` has it. Raises `RefusedInput` for what is no plain value, or too long."""
-    if value is not None and not isinstance(value, (str, int, float, bool)):
-        raise RefusedInput(
-            f"The parameter {name!r} has no plain value", got=f"{value!r:.200}", allowed="text, numbers, booleans, None"
-        )
+    """As Python's `str` has it. Raises `RefusedInput` for what is too long."""
     return short(f"value of the parameter {name!r}", checked_text("parameter", str(value)), PARAM_LENGTH)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from stackproof.adapters.tracking import mlflow_form as form
 from stackproof.adapters.tracking.mlflow_library import as_ours
+from stackproof.adapters.tracking.refusals import ended, no_run
 from stackproof.errors import Conflict, NotFound
 from stackproof.roles.tracking import Run, RunStatus
 
@@ -56,7 +57,7 @@ class Runs:
     def get(self, run_id: str) -> Any:
         found = self.find(run_id)
         if found is None:
-            raise NotFound(f"There is no run {run_id!r}")
+            raise no_run(run_id)
         return found
 
     def find(self, run_id: str) -> Any:
@@ -93,7 +94,7 @@ class Runs:
         if form.RUN_TAG not in run.data.tags:
             raise Conflict(f"The run {run_id} was not started by Stackproof, which only reads it")
         if run.info.status in ENDED:
-            raise Conflict(f"The run {run_id} has ended, and takes no more writes", got=run.info.status.lower())
+            raise ended(run_id, ENDED[run.info.status].value)
         return run
 
     def experiments(self, name: str | None) -> dict[str, str]:

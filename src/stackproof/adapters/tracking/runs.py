@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stackproof.errors import Conflict, NotFound
+from stackproof.adapters.tracking.refusals import ended, no_run
 from stackproof.roles.tracking import Param, Run, RunStatus
 from stackproof.store.instants import from_us
 
@@ -27,18 +27,6 @@ def writable(connection: sqlite3.Connection, run_id: str) -> int:
     if row[1] != RunStatus.RUNNING:
         raise ended(run_id, row[1])
     return int(row[0])
-
-
-def no_run(run_id: str) -> NotFound:
-    return NotFound(f"There is no run {run_id!r}", next_command="stackproof runs")
-
-
-def ended(run_id: str, status: str) -> Conflict:
-    return Conflict(
-        f"The run {run_id} has ended, and takes no more writes",
-        got=f"status {status!r}",
-        allowed="a running run; start another one",
-    )
 
 
 def read_runs(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[Run]:

@@ -1,5 +1,6 @@
 """What a name may be."""
 
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from stackproof.errors import RefusedInput
@@ -19,6 +20,11 @@ def checked_name(what: str, text: str) -> str:
     if not checked_text(what, text).strip():
         raise RefusedInput(f"The {what} is empty", got=repr(text), allowed="a name")
     return text
+
+
+def checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """A name and a text each."""
+    return {checked_name("tag's name", name): checked_text("tag", text) for name, text in tags.items()}
 
 
 def checked_run_id(run_id: str) -> str:

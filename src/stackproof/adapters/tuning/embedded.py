@@ -5,16 +5,12 @@ number, and a trial that its process did not finish is run again under the same 
 was killed and resumed therefore has the trials of one that ran through.
 """
 
-import errno
-import fcntl
 import hashlib
-import json
 import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -31,7 +27,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from stackproof.adapters.tuning.outcomes import Outcome, call_objective, study_of
 from stackproof.adapters.tuning.spaces import check_request
-from stackproof.errors import Conflict, Corrupted, StorageFailed, StorageFull, Unavailable
+from stackproof.adapters.tuning.study_file import check_same, described, file_of, held, storage_errors, unreadable
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.tuning import (
     Choice,
@@ -108,7 +104,8 @@ class OptunaTuner:
     ) -> Study:
         check_request(space, trials, timeout_s)
         deadline = math.inf if timeout_s is None else self._clock() + timeout_s
-        with _only_runner(_journal(self._home, name), name) as journal:
+        journal = file_of(self._home, name)
+        with held(journal, name):
             study = self._open(journal, name, space, direction)
             finished = _counted(study)
             while len(finished) < trials and self._clock() < deadline:
@@ -118,7 +115,7 @@ class OptunaTuner:
         return study_of(name, direction, finished)
 
     def _open(self, journal: Path, name: str, space: Space, direction: Direction) -> optuna.Study:
-        with _storage_errors(name):
+        with storage_errors(name):
             _drop_torn_line(journal)
             study = optuna.create_study(
                 study_name=name,
@@ -143,7 +140,7 @@ class OptunaTuner:
         study.sampler = optuna.samplers.TPESampler(
             seed=_seed_of_trial(seed, number), n_startup_trials=self._startup_trials
         )
-        with _storage_errors(study.study_name):
+        with storage_errors(study.study_name):
             asked = study.ask({name: _distribution(space[name]) for name in sorted(space)})
         params: dict[str, ParamValue] = {name: asked.params[name] for name in space}
         running = _RunningTrial(number, dict(params), asked)
@@ -172,7 +169,7 @@ class _RunningTrial:
 
 def _tell(study: optuna.Study, asked: optuna.Trial, outcome: Outcome) -> None:
     # A trial that failed has its error; one that its process left behind has none, and is not counted.
-    with _storage_errors(study.study_name):
+    with storage_errors(study.study_name):
         if outcome.error is not None:
             asked.set_user_attr(ERROR, outcome.error)
         study.tell(asked, outcome.value, STATES[outcome.status])
@@ -199,29 +196,11 @@ def _counts(trial: FrozenTrial) -> bool:
 
 def _check_same(study: optuna.Study, name: str, space: Space, direction: Direction) -> None:
     stored = study.user_attrs.get(SPACE)
-    described = _describe(space)
     if stored is None:
-        study.set_user_attr(SPACE, described)
-    elif stored != described:
-        raise Conflict(f"The study {name!r} exists with another space", got=described, allowed=stored)
-    if study.direction.name.lower() != direction.value:
-        raise Conflict(
-            f"The study {name!r} exists with another direction",
-            got=direction.value,
-            allowed=study.direction.name.lower(),
-        )
-
-
-def _describe(space: Space) -> str:
-    """A text that two spaces share only when they are the same; the order of names does not matter."""
-    return json.dumps({name: _describe_domain(domain) for name, domain in space.items()}, sort_keys=True)
-
-
-def _describe_domain(domain: FloatRange | IntRange | Choice) -> dict[str, object]:
-    if isinstance(domain, Choice):
-        return {"choice": list(domain.values)}
-    kind, number = ("int", int) if isinstance(domain, IntRange) else ("float", float)
-    return {kind: [number(domain.low), number(domain.high)], "log": domain.log}
+        study.set_user_attr(SPACE, described(space))
+    else:
+        check_same(name, "space", asked=described(space), known=stored)
+    check_same(name, "direction", asked=direction.value, known=study.direction.name.lower())
 
 
 def _distribution(domain: FloatRange | IntRange | Choice) -> BaseDistribution:
@@ -242,41 +221,15 @@ def _whole(setting: Setting, option: str) -> int:
     return int(str(value))
 
 
-def _journal(home: Path, name: str) -> Path:
-    return home / f"{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.journal"
-
-
-@contextmanager
-def _only_runner(journal: Path, name: str) -> Iterator[Path]:
-    """Hold the study's journal; the lock goes with the process, whatever ends it."""
-    with ExitStack() as stack:
-        with _storage_errors(name):
-            held = stack.enter_context(journal.open("ab"))
-            _make_entry_durable(journal)
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as taken:
-            raise Unavailable(f"The study {name!r} is being run by another process or thread") from taken
-        yield journal
-
-
 def _storage(journal: Path, name: str) -> JournalStorage:
     try:
         return JournalStorage(JournalFileBackend(str(journal), lock_obj=_AlreadyLocked(str(journal))))
     except (ValueError, KeyError, TypeError) as broken:
-        raise Corrupted(f"The journal of the study {name!r} cannot be read", got=journal) from broken
-
-
-def _make_entry_durable(journal: Path) -> None:
-    folder = os.open(journal.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        raise unreadable(name, journal) from broken
 
 
 class _AlreadyLocked(JournalFileOpenLock):
-    """`_only_runner` holds the journal. Optuna's own lock file would outlive a kill by half a minute."""
+    """`study_file.held` holds the journal. Optuna's own lock file would outlive a kill by half a minute."""
 
     def acquire(self) -> bool:
         return True
@@ -292,14 +245,3 @@ def _drop_torn_line(journal: Path) -> None:
         with journal.open("r+b") as file:
             file.truncate(content.rfind(b"\n") + 1)
             os.fsync(file.fileno())
-
-
-@contextmanager
-def _storage_errors(name: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        raise (StorageFull if full else StorageFailed)(
-            f"The journal of the study {name!r} could not be written", got=error
-        ) from error

@@ -11,12 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from stackproof.adapters.installed import installed
 from stackproof.adapters.tuning.outcomes import Outcome, call_objective, study_of
-from stackproof.adapters.tuning.ray_tune_journal import Journal, held, key_of
+from stackproof.adapters.tuning.ray_tune_journal import Journal, held
 from stackproof.adapters.tuning.ray_tune_library import (
     Cluster,
     Mail,
@@ -29,6 +29,7 @@ from stackproof.adapters.tuning.ray_tune_library import (
     trainable,
 )
 from stackproof.adapters.tuning.spaces import check_request
+from stackproof.adapters.tuning.study_file import key_of
 from stackproof.errors import Conflict, RefusedInput, Unavailable, UnknownName
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.tuning import Direction, FinishedTrial, ParamValue, Space, Study, Trial, TrialStatus
@@ -74,11 +75,7 @@ class RayTuner:
 
     def health(self) -> Health:
         """Whether Ray is there; it is started by the first trial."""
-        try:
-            release = version("ray")
-        except PackageNotFoundError:
-            return Health(False, "", "Ray is not installed in this environment")
-        return Health(True, release, f"Ray Tune {release}; its experiments are in {self._home / 'ray_results'}")
+        return installed("ray", "Ray", f"its experiments are in {self._home / 'ray_results'}")
 
     def close(self) -> None:
         self._closed = True

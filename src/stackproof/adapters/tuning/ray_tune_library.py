@@ -20,8 +20,9 @@ from importlib import import_module
 from multiprocessing.managers import BaseManager
 from typing import Any
 
+from stackproof.adapters.tool_modules import imported
 from stackproof.adapters.tuning.ray_tune_journal import Kept
-from stackproof.errors import NotFound, Unavailable
+from stackproof.errors import Unavailable
 from stackproof.roles.tuning import Choice, Direction, FloatRange, IntRange, ParamValue, Space, TrialStatus
 
 LOCALHOST = "127.0.0.1"
@@ -40,10 +41,7 @@ def module(name: str) -> Any:
     """A module of Ray, imported without statistics about its use, by its documented setting. Raises `NotFound`."""
     os.environ.update(SETTINGS)
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else it makes one in the person's home folder
-    try:
-        return import_module(name)
-    except ImportError as missing:
-        raise NotFound(f"Ray can't be imported: {missing}", next_command="uv pip install 'ray[tune]'") from missing
+    return imported(name, "Ray", "'ray[tune]'")
 
 
 class Cluster:

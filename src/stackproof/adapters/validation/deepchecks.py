@@ -16,8 +16,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar
 from uuid import uuid4
 
-from stackproof.adapters.validation.deepchecks_measures import Measured, check, columns_of, measured, missing
-from stackproof.adapters.validation.gx_columns import Columns
+from stackproof.adapters.validation.deepchecks_measures import Measured, measured, missing
+from stackproof.adapters.validation.expectations import check, columns_of
+from stackproof.adapters.validation.pandas_columns import Columns
 from stackproof.errors import NotFound, RefusedInput, StackproofError, StorageFailed, StorageFull, UnknownName
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.table import Table
@@ -79,8 +80,7 @@ class Deepchecks:
     ) -> ValidationReport:
         columns = Columns.read(name, table)
         other_columns = {other: Columns.read(other, given) for other, given in (others or {}).items()}
-        for expectation in expectations:
-            check(expectation, other_columns)
+        check(expectations, other_columns)
         if columns.rows and expectations:
             with self._lock:
                 found = self._run(name, columns, expectations, other_columns)

@@ -1,11 +1,12 @@
 """What a table breaks of an expectation, in figures: what Deepchecks' own checks do not count."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stackproof.adapters.validation.gx_columns import NUMERIC, Columns
-from stackproof.errors import RefusedInput, did_you_mean
+from stackproof.adapters.validation import wording
+from stackproof.adapters.validation.expectations import columns_of
+from stackproof.adapters.validation.pandas_columns import NUMERIC, Columns
 from stackproof.roles.validation import (
     Between,
     ColumnType,
@@ -17,9 +18,6 @@ from stackproof.roles.validation import (
     RowCount,
     Unique,
 )
-
-KINDS = (HasColumn, Missing, Between, OneOf, Unique, References, RowCount)
-EXAMPLES, EXAMPLE_CHARACTERS = 5, 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,36 +31,11 @@ class Measured:
     examples: tuple[str, ...] = ()
 
 
-def check(expectation: Expectation, others: Mapping[str, Columns]) -> None:
-    """Raises `RefusedInput`."""
-    if not isinstance(expectation, KINDS):
-        allowed = ", ".join(kind.__name__ for kind in KINDS)
-        raise RefusedInput("There is no such kind of expectation", got=repr(expectation), allowed=allowed)
-    if isinstance(expectation, Missing) and not 0 <= expectation.at_most <= 1:
-        raise RefusedInput(
-            f"The share of {expectation.column!r} that may be missing is no share",
-            got=repr(expectation.at_most),
-            allowed="a number from 0 to 1",
-        )
-    if isinstance(expectation, References) and expectation.table not in others:
-        raise RefusedInput(
-            f"The table {expectation.table!r}, which {expectation.column!r} refers to, was not given",
-            got=", ".join(sorted(others)) or "no other table",
-            allowed="each table that an expectation refers to",
-        )
-
-
-def columns_of(expectation: Any) -> tuple[str, ...]:
-    if isinstance(expectation, Unique):
-        return expectation.columns
-    return () if isinstance(expectation, RowCount) else (expectation.column,)
-
-
 def measured(expectation: Expectation, columns: Columns, others: Mapping[str, Columns]) -> Measured:
     """`expectation` was checked."""
     for column in columns_of(expectation):
         if column not in columns.kinds:
-            return _all_fail(columns, f"{column} is missing{did_you_mean(column, columns.kinds)}")
+            return _all_fail(columns, wording.no_column(column, columns.kinds))
     match expectation:
         case HasColumn():
             return _typed(expectation, columns.kinds[expectation.column], columns)
@@ -92,15 +65,13 @@ def _typed(expectation: HasColumn, kind: str, columns: Columns) -> Measured:
 def _one_of(expectation: OneOf, columns: Columns) -> Measured:
     if columns.is_other_than(expectation.column, (ColumnType.STRING,)):
         return _not_comparable(columns, expectation.column, "strings")
-    shown = ", ".join(expectation.values[:8]) + (", …" if len(expectation.values) > 8 else "")
     values = columns.series(expectation.column).dropna()
-    return _of_values(expectation.column, values, values.isin(expectation.values), f"one of {shown}")
+    return _of_values(expectation.column, values, values.isin(expectation.values), wording.one_of(expectation.values))
 
 
 def missing(expectation: Missing, nulls: int, rows: int) -> Measured:
-    share = nulls / rows if rows else 0.0
-    told = f"{share:.2%} of {expectation.column} is missing, at most {expectation.at_most:.2%} expected"
-    return Measured(share <= expectation.at_most, nulls, rows, told)
+    ok = wording.share_missing(nulls, rows) <= expectation.at_most
+    return Measured(ok, nulls, rows, wording.missing(expectation, nulls, rows))
 
 
 def _between(expectation: Between, columns: Columns) -> Measured:
@@ -111,24 +82,19 @@ def _between(expectation: Between, columns: Columns) -> Measured:
     fits = values.notna()
     if not columns.is_empty(column):
         fits = fits & (values >= low if low is not None else True) & (values <= high if high is not None else True)
-    return _of_values(column, values, fits, _sides(low, high) or "any number")
+    return _of_values(column, values, fits, wording.sides(low, high))
 
 
 def _unique(expectation: Unique, columns: Columns) -> Measured:
     """All rows of a group that agree fail; null agrees with null."""
-    keys = list(dict.fromkeys(expectation.columns))
+    keys = list(expectation.columns)
     for column in keys:
         if columns.is_nested(column):
             return _not_comparable(columns, column, "itself")
     frame = columns.frame(keys)
     twins = frame[frame.duplicated(keep=False)] if keys else frame.head(0)
-    key = ", ".join(keys)
-    told = (
-        f"{_count(len(twins))} of {columns.rows:,} agree with another in {key}"
-        if len(twins)
-        else f"no two agree in {key}"
-    )
-    examples = _examples([", ".join(map(_text, row)) for row in twins.head(100).itertuples(index=False)])
+    told = wording.twins(keys, len(twins), columns.rows)
+    examples = wording.examples(", ".join(map(_text, row)) for row in twins.head(100).itertuples(index=False))
     return Measured(not len(twins), len(twins), columns.rows, told, examples)
 
 
@@ -152,19 +118,15 @@ def _references(expectation: References, columns: Columns, other: Columns) -> Me
 def _row_count(expectation: RowCount, rows: int) -> Measured:
     low, high = expectation.at_least, expectation.at_most
     ok = (low is None or rows >= low) and (high is None or rows <= high)
-    surplus = rows - high if high is not None and rows > high else rows
-    told = f"{_count(rows)}, {_sides(low, high) or 'any number'} expected"
-    return Measured(ok, 0 if ok else surplus, rows, told)
+    return Measured(ok, 0 if ok else wording.surplus(expectation, rows), rows, wording.row_count(expectation, rows))
 
 
 def _of_values(column: str, values: Any, fits: Any, allowed: str) -> Measured:
     wrong = values[~fits.astype(bool)]
-    told = (
-        f"{_count(len(wrong))} of {len(values):,} hold a {column} that is not {allowed}"
-        if len(wrong)
-        else f"{column} is {allowed}"
+    told = wording.values(column, len(wrong), len(values), allowed)
+    return Measured(
+        not len(wrong), len(wrong), len(values), told, wording.examples(map(_text, wrong.head(100).tolist()))
     )
-    return Measured(not len(wrong), len(wrong), len(values), told, _examples(wrong.head(100).tolist()))
 
 
 def _all_fail(columns: Columns, detail: str) -> Measured:
@@ -172,25 +134,9 @@ def _all_fail(columns: Columns, detail: str) -> Measured:
 
 
 def _not_comparable(columns: Columns, column: str, with_what: str) -> Measured:
-    return _all_fail(
-        columns, f"{column} has the type {columns.kinds[column]}, which can't be compared with {with_what}"
-    )
-
-
-def _sides(low: float | None, high: float | None) -> str:
-    sides = (("at least", low), ("at most", high))
-    return " and ".join(f"{side} {limit:,}" for side, limit in sides if limit is not None)
-
-
-def _count(number: int) -> str:
-    return f"{number:,} row{'' if number == 1 else 's'}"
-
-
-def _examples(values: Sequence[Any]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(map(_text, values)))[:EXAMPLES]
+    return _all_fail(columns, wording.not_comparable(column, columns.kinds[column], with_what))
 
 
 def _text(value: Any) -> str:
     text = str(value)
-    text = "None" if text in ("<NA>", "NaT") else text
-    return text if len(text) <= EXAMPLE_CHARACTERS else text[: EXAMPLE_CHARACTERS - 1] + "…"
+    return "None" if text in ("<NA>", "NaT") else text

@@ -7,10 +7,11 @@ from typing import ClassVar
 import polars as pl
 import polars.selectors as cs
 
+from stackproof.adapters.arrow_tables import no_table
 from stackproof.adapters.validation import plain
+from stackproof.adapters.validation.expectations import check
 from stackproof.adapters.validation.pandera_checks import Checked, check_with_pandera
 from stackproof.adapters.validation.profiling import profile
-from stackproof.errors import InvalidTable, RefusedInput
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.table import Table
 from stackproof.roles.validation import (
@@ -25,8 +26,6 @@ from stackproof.roles.validation import (
     Unique,
     ValidationReport,
 )
-
-KINDS = (HasColumn, Missing, Between, OneOf, Unique, References, RowCount)
 
 
 class PanderaValidator:
@@ -56,10 +55,7 @@ class PanderaValidator:
     ) -> ValidationReport:
         frame = _frame(name, table)
         other_frames = {other: _frame(other, given) for other, given in (others or {}).items()}
-        for expectation in expectations:
-            _check_kind(expectation)
-            if isinstance(expectation, References):
-                plain.check_others(expectation, other_frames)
+        check(expectations, other_frames)
         for_pandera: dict[int, Checked] = {n: e for n, e in enumerate(expectations) if isinstance(e, Between | OneOf)}
         found = check_with_pandera(frame, for_pandera)
         outcomes = (
@@ -86,23 +82,10 @@ def _plain_outcome(expectation: Expectation, frame: pl.DataFrame, others: Mappin
     raise AssertionError(f"the kind of {expectation!r} was checked")
 
 
-def _check_kind(expectation: Expectation) -> None:
-    if not isinstance(expectation, KINDS):
-        raise RefusedInput(
-            "There is no such kind of expectation",
-            got=repr(expectation),
-            allowed=", ".join(kind.__name__ for kind in KINDS),
-        )
-
-
 def _frame(name: str, table: Table) -> pl.DataFrame:
     """The table with NaN as null: a missing value, as the contract says."""
     try:
         frame = table if isinstance(table, pl.DataFrame) else pl.DataFrame(table)
     except (TypeError, ValueError, pl.exceptions.PolarsError) as unreadable:
-        raise InvalidTable(
-            f"{name!r} is no table",
-            got=f"{type(table).__name__}: {unreadable}",
-            allowed="anything that exports an Arrow stream: Polars, pyarrow, pandas, DuckDB",
-        ) from unreadable
+        raise no_table(name, table, unreadable) from unreadable
     return frame.with_columns(cs.float().fill_nan(None))

@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from stackproof.adapters.validation.gx_columns import Columns, tool_module
-from stackproof.adapters.validation.gx_outcomes import columns_of, first_line, outcome_of
-from stackproof.adapters.validation.gx_questions import VALUES_KEPT, Asked, asked_of, check
+from stackproof.adapters.validation.expectations import check, columns_of
+from stackproof.adapters.validation.gx_library import tool_module
+from stackproof.adapters.validation.gx_outcomes import first_line, outcome_of
+from stackproof.adapters.validation.gx_questions import VALUES_KEPT, Asked, asked_of
+from stackproof.adapters.validation.pandas_columns import Columns
 from stackproof.errors import (
     Conflict,
     RefusedInput,
@@ -88,8 +90,7 @@ class GreatExpectations:
     ) -> ValidationReport:
         columns = Columns.read(name, table)
         other_columns = {other: Columns.read(other, given) for other, given in (others or {}).items()}
-        for expectation in expectations:
-            check(expectation, other_columns)
+        check(expectations, other_columns)
         asked = [asked_of(n, e, columns, other_columns) for n, e in enumerate(expectations)]
         terms = [repr((a.kind, a.arguments, e.severity)) for a, e in zip(asked, expectations, strict=True)]
         found = self._run(name, columns, dict(zip(terms, zip(asked, expectations, strict=True), strict=True)))

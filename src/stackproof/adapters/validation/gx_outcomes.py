@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stackproof.adapters.validation.gx_columns import Columns, tool_module
+from stackproof.adapters.validation import wording
+from stackproof.adapters.validation.expectations import columns_of
+from stackproof.adapters.validation.gx_library import tool_module
 from stackproof.adapters.validation.gx_questions import Asked
-from stackproof.errors import did_you_mean
+from stackproof.adapters.validation.pandas_columns import Columns
 from stackproof.roles.validation import (
     Between,
     Expectation,
@@ -18,15 +20,13 @@ from stackproof.roles.validation import (
     Unique,
 )
 
-EXAMPLES, EXAMPLE_CHARACTERS = 5, 80
-
 
 def outcome_of(expectation: Expectation, asked: Asked, columns: Columns, found: Any) -> Outcome:
     """`found`: the result of Great Expectations for what was asked."""
     rows, told = columns.rows, found.result or {}
     for column in columns_of(expectation):
         if column not in columns.kinds:
-            return _failed(expectation, rows, f"{column} is missing{did_you_mean(column, columns.kinds)}")
+            return _failed(expectation, rows, wording.no_column(column, columns.kinds))
     if asked.detail:
         return _failed(expectation, rows, asked.detail)
     raised = _raised(found.exception_info)
@@ -38,12 +38,11 @@ def outcome_of(expectation: Expectation, asked: Asked, columns: Columns, found: 
         case HasColumn():
             wrong, detail = 0 if ok else rows, _type_told(expectation, columns.kinds[expectation.column], ok)
         case Missing():
-            seen, detail = (), _missing_told(expectation, wrong, rows)
+            seen, detail = (), wording.missing(expectation, wrong, rows)
         case Unique():
-            key = ", ".join(expectation.columns)
-            detail = f"{_count(wrong)} of {rows:,} agree with another in {key}" if wrong else f"no two agree in {key}"
+            detail = wording.twins(expectation.columns, wrong, rows)
         case RowCount():
-            wrong, detail = 0 if ok else _surplus(expectation, rows), _count_told(expectation, rows)
+            wrong, detail = 0 if ok else wording.surplus(expectation, rows), wording.row_count(expectation, rows)
         case Between() | OneOf() | References():
             return _of_values(expectation, ok, wrong, rows - columns.nulls(expectation.column), _examples(seen))
         case _:
@@ -54,10 +53,7 @@ def outcome_of(expectation: Expectation, asked: Asked, columns: Columns, found: 
 def _of_values(
     expectation: Between | OneOf | References, ok: bool, wrong: int, checked: int, examples: tuple[str, ...]
 ) -> Outcome:
-    column, allowed = expectation.column, _allowed(expectation)
-    detail = (
-        f"{_count(wrong)} of {checked:,} hold a {column} that is not {allowed}" if wrong else f"{column} is {allowed}"
-    )
+    detail = wording.values(expectation.column, wrong, checked, _allowed(expectation))
     return Outcome(expectation, ok, wrong, checked, examples, detail)
 
 
@@ -65,29 +61,8 @@ def _type_told(expectation: HasColumn, kind: str, ok: bool) -> str:
     return f"{expectation.column} is {kind}" + ("" if ok else f", expected {expectation.type}")
 
 
-def _missing_told(expectation: Missing, missing: int, rows: int) -> str:
-    share = missing / rows if rows else 0.0
-    return f"{share:.2%} of {expectation.column} is missing, at most {expectation.at_most:.2%} expected"
-
-
-def _count_told(expectation: RowCount, rows: int) -> str:
-    return f"{_count(rows)}, {_sides(expectation.at_least, expectation.at_most) or 'any number'} expected"
-
-
-def _surplus(expectation: RowCount, rows: int) -> int:
-    """The rows that are too many; all of them when they are too few."""
-    most = expectation.at_most
-    return rows - most if most is not None and rows > most else rows
-
-
 def _failed(expectation: Expectation, rows: int, detail: str) -> Outcome:
     return Outcome(expectation, ok=False, failing=rows, checked=rows, examples=(), detail=detail)
-
-
-def columns_of(expectation: Any) -> tuple[str, ...]:
-    if isinstance(expectation, Unique):
-        return expectation.columns
-    return () if isinstance(expectation, RowCount) else (expectation.column,)
 
 
 def _raised(information: Mapping[str, Any]) -> str:
@@ -100,21 +75,11 @@ def _raised(information: Mapping[str, Any]) -> str:
 def _allowed(expectation: Between | OneOf | References) -> str:
     match expectation:
         case OneOf():
-            shown = ", ".join(expectation.values[:8])
-            return f"one of {shown}{', …' if len(expectation.values) > 8 else ''}"
+            return wording.one_of(expectation.values)
         case References():
             return f"in {expectation.table}.{expectation.other_column}"
         case Between():
-            return _sides(expectation.low, expectation.high) or "any number"
-
-
-def _sides(low: float | None, high: float | None) -> str:
-    sides = (("at least", low), ("at most", high))
-    return " and ".join(f"{side} {limit:,}" for side, limit in sides if limit is not None)
-
-
-def _count(number: int) -> str:
-    return f"{number:,} row{'' if number == 1 else 's'}"
+            return wording.sides(expectation.low, expectation.high)
 
 
 def first_line(text: str) -> str:
@@ -122,12 +87,10 @@ def first_line(text: str) -> str:
 
 
 def _examples(values: Sequence[Any]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_text(value) for value in values))[:EXAMPLES]
+    return wording.examples(map(_text, values))
 
 
 def _text(value: Any) -> str:
     if isinstance(value, Mapping):
-        text = ", ".join(map(_text, value.values()))
-    else:
-        text = "None" if tool_module("pandas").isna(value) else str(value)
-    return text if len(text) <= EXAMPLE_CHARACTERS else text[: EXAMPLE_CHARACTERS - 1] + "…"
+        return ", ".join(map(_text, value.values()))
+    return "None" if tool_module("pandas").isna(value) else str(value)

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stackproof.adapters.validation.gx_columns import NO_TYPE, NUMERIC, TYPE_NAMES, Columns
-from stackproof.errors import RefusedInput
+from stackproof.adapters.validation import wording
+from stackproof.adapters.validation.gx_library import NO_TYPE, TYPE_NAMES
+from stackproof.adapters.validation.pandas_columns import NUMERIC, Columns
 from stackproof.roles.validation import (
     Between,
     ColumnType,
@@ -19,7 +20,6 @@ from stackproof.roles.validation import (
     Unique,
 )
 
-KINDS = (HasColumn, Missing, Between, OneOf, Unique, References, RowCount)
 VALUES_KEPT = 100
 LARGEST_SET = 5_000
 """Different values of a column that is referred to: it took 0.15 ms for each of a set's values (1.24.1)."""
@@ -40,27 +40,6 @@ class Asked:
     added: Mapping[str, Any] = field(default_factory=dict)
     examples: Sequence[Any] = ()
     detail: str = ""
-
-
-def check(expectation: Expectation, others: Mapping[str, Columns]) -> None:
-    if not isinstance(expectation, KINDS):
-        raise RefusedInput(
-            "There is no such kind of expectation",
-            got=repr(expectation),
-            allowed=", ".join(kind.__name__ for kind in KINDS),
-        )
-    if isinstance(expectation, Missing) and not 0 <= expectation.at_most <= 1:
-        raise RefusedInput(
-            f"The share of {expectation.column!r} that may be missing is no share",
-            got=repr(expectation.at_most),
-            allowed="a number from 0 to 1",
-        )
-    if isinstance(expectation, References) and expectation.table not in others:
-        raise RefusedInput(
-            f"The table {expectation.table!r}, which {expectation.column!r} refers to, was not given",
-            got=", ".join(sorted(others)) or "no other table",
-            allowed="each table that an expectation refers to",
-        )
 
 
 def asked_of(position: int, expectation: Expectation, columns: Columns, others: Mapping[str, Columns]) -> Asked:
@@ -103,7 +82,7 @@ def _type_asked(column: str, types: Sequence[str], columns: Columns, detail: str
 
 def _not_comparable(column: str, types: Sequence[str], columns: Columns, with_what: str) -> Asked:
     """The types are asked for, which the column has not, so that Great Expectations says it as well."""
-    detail = f"{column} has the type {columns.kinds[column]}, which can't be compared with {with_what}"
+    detail = wording.not_comparable(column, columns.kinds[column], with_what)
     return _type_asked(column, types, columns, detail)
 
 
@@ -124,7 +103,7 @@ def _range_asked(expectation: Between, columns: Columns) -> Asked:
 
 def _key_asked(expectation: Unique, columns: Columns) -> Asked:
     """Its own check of one column leaves nulls out: a column with several is asked for as a key of columns."""
-    keys = list(dict.fromkeys(expectation.columns))
+    keys = list(expectation.columns)
     for column in keys:
         if columns.is_nested(column):
             detail = f"{column} has the type {columns.arrow.schema.field(column).type}, which can't be compared"

@@ -5,11 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from stackproof.errors import did_you_mean
+from stackproof.adapters.validation import wording
 from stackproof.roles.validation import ColumnType, Expectation, Outcome
-
-EXAMPLES = 5
-EXAMPLE_CHARACTERS = 80
 
 
 def column_type(dtype: pl.DataType) -> ColumnType | None:
@@ -48,26 +45,17 @@ def failed(
 
 
 def no_column(expectation: Expectation, frame: pl.DataFrame, column: str) -> Outcome:
-    detail = f"{column} is missing{did_you_mean(column, frame.columns)}"
-    return failed(expectation, frame.height, frame.height, detail)
+    return failed(expectation, frame.height, frame.height, wording.no_column(column, frame.columns))
 
 
 def not_comparable(expectation: Expectation, frame: pl.DataFrame, column: str, with_what: str) -> Outcome:
-    detail = f"{column} has the type {frame.schema[column]}, which can't be compared with {with_what}"
+    detail = wording.not_comparable(column, frame.schema[column], with_what)
     return failed(expectation, frame.height, frame.height, detail)
 
 
-def count(number: int, noun: str = "row") -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def _examples(values: pl.Series | None) -> tuple[str, ...]:
-    if values is None:
-        return ()
-    few = dict.fromkeys(_text(value) for value in values.head(100).to_list())
-    return tuple(few)[:EXAMPLES]
+    return () if values is None else wording.examples(map(_text, values.head(100).to_list()))
 
 
 def _text(value: Any) -> str:
-    text = ", ".join(map(str, value.values())) if isinstance(value, dict) else str(value)
-    return text if len(text) <= EXAMPLE_CHARACTERS else text[: EXAMPLE_CHARACTERS - 1] + "…"
+    return ", ".join(map(str, value.values())) if isinstance(value, dict) else str(value)

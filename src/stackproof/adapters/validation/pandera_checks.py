@@ -6,9 +6,9 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
+from stackproof.adapters.validation import wording
 from stackproof.adapters.validation.outcomes import (
     column_type,
-    count,
     failed,
     is_empty,
     is_numeric,
@@ -100,16 +100,15 @@ def _outcome(frame: pl.DataFrame, expectation: Checked, error: Any | None) -> Ou
     checked = values.len() - values.null_count()
     allowed = _allowed(expectation)
     if error is None:
-        return passed(expectation, checked, f"{expectation.column} is {allowed}")
+        return passed(expectation, checked, wording.values(expectation.column, 0, checked, allowed))
     wrong = values.filter(~error.check_output.to_series())
-    detail = f"{count(wrong.len())} of {checked:,} hold a {expectation.column} that is not {allowed}"
+    detail = wording.values(expectation.column, wrong.len(), checked, allowed)
     return failed(expectation, wrong.len(), checked, detail, wrong)
 
 
 def _allowed(expectation: Checked) -> str:
     if isinstance(expectation, OneOf):
-        shown = ", ".join(expectation.values[:8])
-        return f"one of {shown}{', …' if len(expectation.values) > 8 else ''}"
+        return wording.one_of(expectation.values)
     low, high = expectation.low, expectation.high
     if low is not None and high is not None:
         return f"from {low:g} to {high:g}"

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from stackproof.adapters.validation import wording
 from stackproof.adapters.validation.outcomes import (
     column_type,
-    count,
     failed,
     is_empty,
     is_numeric,
@@ -18,7 +18,6 @@ from stackproof.adapters.validation.outcomes import (
     not_comparable,
     passed,
 )
-from stackproof.errors import RefusedInput
 from stackproof.roles.validation import ColumnType, HasColumn, Missing, Outcome, References, RowCount, Unique
 
 
@@ -42,7 +41,7 @@ def has_column(expectation: HasColumn, frame: pl.DataFrame) -> Outcome:
 
 def unique(expectation: Unique, frame: pl.DataFrame) -> Outcome:
     """All rows of a group that agree fail; null agrees with null."""
-    columns, key = list(expectation.columns), ", ".join(expectation.columns)
+    columns = list(expectation.columns)
     for column in columns:
         if column not in frame.columns:
             return no_column(expectation, frame, column)
@@ -50,9 +49,9 @@ def unique(expectation: Unique, frame: pl.DataFrame) -> Outcome:
             return not_comparable(expectation, frame, column, "itself")
     keys = frame.select(columns)
     twins = keys.filter(keys.is_duplicated()) if columns and frame.height else keys.clear()
+    detail = wording.twins(columns, twins.height, frame.height)
     if twins.is_empty():
-        return passed(expectation, frame.height, f"no two rows agree in {key}")
-    detail = f"{count(twins.height)} of {frame.height:,} agree with another in {key}"
+        return passed(expectation, frame.height, detail)
     return failed(expectation, twins.height, frame.height, detail, twins.to_struct())
 
 
@@ -65,22 +64,16 @@ def missing(expectation: Missing, frame: pl.DataFrame) -> Outcome:
     if column not in frame.columns:
         return no_column(expectation, frame, column)
     nulls = frame.get_column(column).null_count()
-    share = nulls / rows if rows else 0.0
-    ok = share <= expectation.at_most
-    detail = f"{share:.2%} of {column} is missing, at most {expectation.at_most:.2%} expected"
+    ok = wording.share_missing(nulls, rows) <= expectation.at_most
+    detail = wording.missing(expectation, nulls, rows)
     return Outcome(expectation, ok=ok, failing=nulls, checked=rows, examples=(), detail=detail)
 
 
 def row_count(expectation: RowCount, frame: pl.DataFrame) -> Outcome:
     rows, low, high = frame.height, expectation.at_least, expectation.at_most
-    expected = " and ".join(
-        f"{side} {limit:,}" for side, limit in (("at least", low), ("at most", high)) if limit is not None
-    )
-    detail = f"{count(rows)}, {expected or 'any number'} expected"
-    if high is not None and rows > high:
-        return failed(expectation, rows - high, rows, detail)
-    if low is not None and rows < low:
-        return failed(expectation, rows, rows, detail)
+    detail = wording.row_count(expectation, rows)
+    if (high is not None and rows > high) or (low is not None and rows < low):
+        return failed(expectation, wording.surplus(expectation, rows), rows, detail)
     return passed(expectation, rows, detail)
 
 
@@ -101,7 +94,7 @@ def references(expectation: References, frame: pl.DataFrame, others: Mapping[str
     lost = values.filter(~values.cast(common).is_in(allowed.cast(common).unique().implode()))
     if lost.is_empty():
         return passed(expectation, values.len(), f"every {column} occurs in {place}")
-    detail = f"{count(lost.len())} of {values.len():,} hold a {column} that does not occur in {place}"
+    detail = f"{wording.count(lost.len())} of {values.len():,} hold a {column} that does not occur in {place}"
     return failed(expectation, lost.len(), values.len(), detail, lost)
 
 
@@ -123,13 +116,3 @@ def _common_type(here: pl.DataType, there: pl.DataType) -> pl.DataType | None:
 
 def _both_zoned(*dtypes: pl.DataType) -> bool:
     return all(isinstance(dtype, pl.Datetime) and dtype.time_zone is not None for dtype in dtypes)
-
-
-def check_others(expectation: References, others: Mapping[str, pl.DataFrame]) -> None:
-    """Raises `RefusedInput` when the table that the expectation names was not given."""
-    if expectation.table not in others:
-        raise RefusedInput(
-            f"The table {expectation.table!r}, which {expectation.column!r} refers to, was not given",
-            got=", ".join(sorted(others)) or "no other table",
-            allowed="each table that an expectation refers to",
-        )

@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stackproof.errors import NotFound, RefusedInput, StorageFailed, StorageFull
+from stackproof.store.files import sync
+from stackproof.store.trees import Listed, description, listed
 
 CHUNK_BYTES = 4 << 20
 FILES_AT_ONCE = 8
@@ -30,9 +31,9 @@ class Content:
     @property
     def digest(self) -> str:
         """The one that Stackproof's embedded versioning gives to the same content."""
-        told = {"empty_folders": self.empty_folders, "files": self.files, "is_file": self.is_file}
-        text = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+        found = Listed(self.is_file, tuple(name for name, _, _ in self.files), self.empty_folders)
+        text = description(found, [(digest, size) for _, digest, size in self.files])
+        return "sha256:" + hashlib.sha256(text).hexdigest()
 
     @property
     def size(self) -> int:
@@ -61,40 +62,15 @@ class Listing:
         with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
             done = list(pool.map(lambda name: _read(self.files[name], _below(target, name)), names))
         if target is not None:
-            sync([target.parent, *(Path(folder) for folder, _, _ in os.walk(target))])
+            sync_all([target.parent, *(Path(folder) for folder, _, _ in os.walk(target))])
         files = tuple((name, digest, size) for name, (digest, size, _) in zip(names, done, strict=True))
         return Content(self.is_file, files, self.empty_folders, frozenset(inode for _, _, inode in done))
 
 
 def listing(path: Path) -> Listing:
-    """A file, or a folder with all below it. Symbolic links are refused, not followed.
-
-    Raises `NotFound`, and `RefusedInput` for links, sockets and names that are not UTF-8.
-    """
-    if path.is_symlink():
-        raise _refused(path)
-    if path.is_file():
-        return Listing(True, {"": path})
-    if not path.is_dir():
-        raise NotFound("There is no such file or folder", got=path)
-    files: dict[str, Path] = {}
-    empty_folders: list[str] = []
-    waiting = [path]
-    while waiting:
-        folder = waiting.pop()
-        with os.scandir(folder) as scan:
-            entries = list(scan)
-        if not entries and folder != path:
-            empty_folders.append(_name(folder, path))
-        for entry in entries:
-            place = Path(entry.path)
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(place)
-            elif entry.is_file(follow_symlinks=False):
-                files[_name(place, path)] = place
-            else:
-                raise _refused(place)
-    return Listing(False, files, tuple(sorted(empty_folders)))
+    """A file, or a folder with all below it; what is refused is told at `store.trees.listed`."""
+    found = listed(path)
+    return Listing(found.is_file, {name: path / name for name in found.files}, found.empty_folders)
 
 
 def bring(source: Listing, wanted: Content, target: Path) -> Content:
@@ -132,10 +108,10 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def sync(paths: Iterable[Path]) -> None:
+def sync_all(paths: Iterable[Path]) -> None:
     """Make files, and the names in folders, durable."""
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
-        list(pool.map(_sync, paths))
+        list(pool.map(sync, paths))
 
 
 def clear(path: Path) -> None:
@@ -184,28 +160,3 @@ def _read(source: Path, target: Path | None) -> tuple[str, int, int]:
 
 def _below(target: Path | None, name: str) -> Path | None:
     return target / name if target is not None and name else target
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _name(path: Path, root: Path) -> str:
-    name = path.relative_to(root).as_posix()
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise RefusedInput("A file name is not UTF-8", got=ascii(name), allowed="names in UTF-8") from None
-    return name
-
-
-def _refused(path: Path) -> RefusedInput:
-    return RefusedInput(
-        "Only plain files and folders can be kept",
-        got=path,
-        allowed="files and folders; replace a symbolic link by what it points to",
-    )

@@ -1,6 +1,7 @@
 """A repository of Git and DVC: made, locked, committed to, and its remote. DVC is imported when it is first used."""
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ REMOTE = "storage"
 LOCK_WAIT_S = 300.0
 GIT_WAIT_S = 120
 REMOTE_WAIT_S = 30
+LIST_WRITTEN_WITHIN_S = 0.2
 _GIT = ("-c", "core.fsync=all", "-c", "gc.autoDetach=false", "-c", "commit.gpgSign=false", "-c", "tag.gpgSign=false")
 _OF_THE_CALLER = frozenset(
     {
@@ -100,6 +102,7 @@ class DvcRepository:
             with locked(self.root):
                 self._locked = True
                 try:
+                    _drop_torn(self.root / ".dvc" / "tmp" / "rwlock")
                     yield dvc
                 finally:
                     self._locked = False
@@ -311,6 +314,20 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _drop_torn(place: Path) -> None:
+    """DVC's list of who reads and writes. It is written in place: cut short by a kill, it would stop DVC for good."""
+    for pause_s in (LIST_WRITTEN_WITHIN_S, 0.0):
+        try:
+            json.loads(place.read_bytes())
+        except FileNotFoundError:
+            return
+        except ValueError:
+            time.sleep(pause_s)  # a command of the user may be writing it just now
+        else:
+            return
+    place.unlink(missing_ok=True)
 
 
 @contextmanager

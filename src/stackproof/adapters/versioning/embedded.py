@@ -1,6 +1,5 @@
 """Versions of files and folders by content, in the home folder."""
 
-import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,15 +9,13 @@ from pathlib import Path
 from threading import Lock
 from typing import ClassVar
 
-from stackproof.errors import Corrupted, NotFound, RefusedInput, StackproofError, did_you_mean
+from stackproof.adapters.versioning.naming import check_name, check_one, damaged, difference, digits_of
+from stackproof.errors import Corrupted, NotFound, StackproofError
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.versioning import DatasetVersion, Difference
 from stackproof.store import Blobs, Schema, Store, Tree
 
 BLOBS_FOLDER = "versions"
-SHORTEST_PREFIX = 6
-_NAME = re.compile(r"[a-z0-9._-]+")
-_DIGITS = re.compile(rf"[0-9a-f]{{{SHORTEST_PREFIX},64}}")
 _COLUMNS = "name, digest, files, size, created_at"
 SCHEMA = Schema(
     "versioning",
@@ -79,7 +76,7 @@ class EmbeddedSnapshots:
             self._opened = None
 
     def snapshot(self, name: str, path: Path) -> DatasetVersion:
-        _check_name(name)
+        check_name(name)
         kept = self._kept()
         tree = kept.blobs.put_tree(path)
         with kept.database.database.transaction() as connection:
@@ -90,7 +87,7 @@ class EmbeddedSnapshots:
 
     def versions(self, name: str | None = None) -> list[DatasetVersion]:
         if name is not None:
-            _check_name(name)
+            check_name(name)
         with self._kept().database.database.read() as connection:
             rows = connection.execute(
                 f"SELECT {_COLUMNS} FROM dataset_versions WHERE ? IS NULL OR name = ? ORDER BY number",  # noqa: S608  # our own column names
@@ -107,15 +104,10 @@ class EmbeddedSnapshots:
         try:
             return self._kept().blobs.restore_tree(found.digest, into)
         except (NotFound, Corrupted) as broken:
-            raise _damaged(found, broken) from broken
+            raise damaged(found, str(broken)) from broken
 
     def diff(self, name: str, older: str, newer: str) -> Difference:
-        before, after = (self._files(self.get(name, digest)) for digest in (older, newer))
-        return Difference(
-            added=tuple(sorted(after.keys() - before.keys())),
-            removed=tuple(sorted(before.keys() - after.keys())),
-            changed=tuple(sorted(file for file in before.keys() & after.keys() if before[file] != after[file])),
-        )
+        return difference(*(self._files(self.get(name, digest)) for digest in (older, newer)))
 
     def remove(self, name: str, digest: str) -> None:
         kept = self._kept()
@@ -129,7 +121,7 @@ class EmbeddedSnapshots:
         try:
             tree = self._kept().blobs.tree(found.digest)
         except (NotFound, Corrupted) as broken:
-            raise _damaged(found, broken) from broken
+            raise damaged(found, str(broken)) from broken
         return {file.name or found.name: file.digest for file in tree.files}
 
     def _delete_removed(self, kept: _Kept) -> None:
@@ -176,24 +168,11 @@ def _list_unused(connection: sqlite3.Connection, digest: str) -> None:
 
 
 def _get(connection: sqlite3.Connection, name: str, digest: str) -> DatasetVersion:
-    _check_name(name)
-    found = _matching(connection, name, _digits(digest))
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise RefusedInput(
-            f"Several versions of {name!r} begin with {digest}",
-            got=digest,
-            allowed=", ".join(version.digest for version in found),
-        )
-    names = [row[0] for row in connection.execute("SELECT DISTINCT name FROM dataset_versions ORDER BY name")]
-    if name not in names:
-        raise NotFound(
-            f"There is no dataset named {name!r}{did_you_mean(name, names)}",
-            allowed=", ".join(names) or "none was kept yet",
-            next_command="stackproof data",
-        )
-    raise NotFound(f"The dataset {name!r} has no version {digest}", next_command=f"stackproof data {name}")
+    check_name(name)
+    found = _matching(connection, name, digits_of(digest))
+    query = "SELECT DISTINCT name FROM dataset_versions ORDER BY name"
+    check_one(name, digest, found, lambda: [row[0] for row in connection.execute(query)])
+    return found[0]
 
 
 def _matching(connection: sqlite3.Connection, name: str, digits: str) -> list[DatasetVersion]:
@@ -207,30 +186,3 @@ def _matching(connection: sqlite3.Connection, name: str, digits: str) -> list[Da
 def _version(row: tuple[str, str, int, int, str]) -> DatasetVersion:
     name, digest, files, size, created_at = row
     return DatasetVersion(name, digest, files, size, datetime.fromisoformat(created_at))
-
-
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise RefusedInput(
-            "That is no name for a dataset", got=repr(name), allowed='lower-case letters, digits, "-", "_" and "."'
-        )
-
-
-def _digits(digest: str) -> str:
-    digits = digest.removeprefix("sha256:")
-    if not _DIGITS.fullmatch(digits):
-        raise RefusedInput(
-            "That is no digest of a version",
-            got=repr(digest),
-            allowed=f'"sha256:" and 64 hex digits, or the first {SHORTEST_PREFIX} or more of them',
-        )
-    return digits
-
-
-def _damaged(found: DatasetVersion, cause: Exception) -> Corrupted:
-    return Corrupted(
-        f"The version {found.id} is damaged",
-        got=str(cause),
-        allowed="the content that was kept",
-        next_command="take the snapshot of the original again: that mends it",
-    )

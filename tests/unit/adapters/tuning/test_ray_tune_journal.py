@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stackproof.adapters.tuning.ray_tune_journal import held, key_of
+from stackproof.adapters.tuning.ray_tune_journal import held
+from stackproof.adapters.tuning.study_file import file_of
 from stackproof.errors import Conflict, Corrupted, Unavailable
 from stackproof.roles.tuning import Choice, Direction, FinishedTrial, FloatRange, Space, TrialStatus
 
@@ -22,7 +23,7 @@ def written(home: Path) -> Path:
         journal.open(SPACE, Direction.MINIMIZE)
         for trial in TRIALS:
             journal.add(trial, [float(trial.number), 0.5])
-    return home / f"{key_of('größe/../Ω')}.journal"
+    return file_of(home, "größe/../Ω")
 
 
 def test_trials_come_back_with_their_types_and_what_they_reported(tmp_path: Path) -> None:

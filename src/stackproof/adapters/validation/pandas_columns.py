@@ -1,36 +1,15 @@
-"""A table as Great Expectations checks it: in pandas, with as few types as the contract has."""
+"""A table as tools on pandas check it: with as few types as the contract has."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
-from stackproof.errors import InvalidTable, NotFound
+from stackproof.adapters.arrow_tables import arrow_table
+from stackproof.adapters.tool_modules import imported
 from stackproof.roles.table import Table
 from stackproof.roles.validation import ColumnType
 
-NO_TYPE = "none of the contract's types"
-INTEGERS = ["int64", "uint64", "Int64Dtype", "UInt64Dtype"]
-TYPE_NAMES: Mapping[str, list[str]] = {
-    ColumnType.INTEGER: INTEGERS,
-    ColumnType.NUMBER: ["float64", *INTEGERS],
-    ColumnType.STRING: ["StringDtype"],
-    ColumnType.BOOLEAN: ["bool", "BooleanDtype"],
-    ColumnType.INSTANT: [f"datetime64[{unit}]" for unit in ("s", "ms", "us", "ns")],
-    NO_TYPE: [],
-}
-"""The names that Great Expectations knows for the pandas types which `Columns.frame` makes."""
 NUMERIC = (ColumnType.INTEGER, ColumnType.NUMBER)
-
-
-def tool_module(module: str) -> Any:
-    """A module of the tool's environment. Raises `NotFound`."""
-    try:
-        return import_module(module)
-    except ImportError as missing:
-        raise NotFound(
-            f"Great Expectations can't be imported: {missing}", next_command="uv pip install great-expectations pyarrow"
-        ) from missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,18 +22,8 @@ class Columns:
 
     @staticmethod
     def read(name: str, table: Table) -> "Columns":
-        """Raises `InvalidTable` for what is no table."""
-        pyarrow = tool_module("pyarrow")
-        try:
-            arrow = pyarrow.table(table)
-        except (TypeError, ValueError, pyarrow.ArrowException) as unreadable:
-            raise InvalidTable(
-                f"{name!r} is no table",
-                got=f"{type(table).__name__}: {unreadable}",
-                allowed="anything that exports an Arrow stream: Polars, pyarrow, pandas, DuckDB",
-            ) from unreadable
-        if len(set(arrow.column_names)) < len(arrow.column_names):
-            raise InvalidTable(f"{name!r} has two columns of one name", got=", ".join(arrow.column_names))
+        """Raises `InvalidTable` for what is no table, or has two columns of one name."""
+        arrow, pyarrow = arrow_table(name, table), _module("pyarrow")
         return Columns(arrow, {column.name: _kind(pyarrow.types, column.type) for column in arrow.schema})
 
     @property
@@ -63,7 +32,7 @@ class Columns:
 
     def frame(self, columns: Iterable[str]) -> Any:
         """Those of the columns that are there, in pandas."""
-        pandas = tool_module("pandas")
+        pandas = _module("pandas")
         made = {column: self.series(column) for column in columns if column in self.kinds}
         return pandas.DataFrame(made, index=pandas.RangeIndex(self.rows))
 
@@ -77,11 +46,11 @@ class Columns:
         return self.kinds.get(column) == "null"
 
     def is_other_than(self, column: str, kinds: Sequence[str]) -> bool:
-        """False for a column that is not there: Great Expectations tells that itself."""
+        """False for a column that is not there."""
         return column in self.kinds and not self.is_empty(column) and self.kinds[column] not in kinds
 
     def is_nested(self, column: str) -> bool:
-        nested = tool_module("pyarrow").types.is_nested
+        nested = _module("pyarrow").types.is_nested
         return column in self.kinds and bool(nested(self.arrow.schema.field(column).type))
 
     def has_zone(self, column: str) -> bool | None:
@@ -94,14 +63,14 @@ class Columns:
         """How many values are missing: null or NaN."""
         if column not in self.kinds:
             return 0
-        values, compute = self.arrow.column(column), tool_module("pyarrow.compute")
+        values, compute = self.arrow.column(column), _module("pyarrow.compute")
         if self.kinds[column] != ColumnType.NUMBER:
             return int(values.null_count)
         return int(compute.sum(compute.is_null(values, nan_is_null=True)).as_py() or 0)
 
     def _series(self, column: str) -> Any:
-        """Numbers as int64, uint64 or float64, which it compares fastest; missing ones keep integers whole."""
-        pandas, pyarrow = tool_module("pandas"), tool_module("pyarrow")
+        """Numbers as int64, uint64 or float64, which compare fastest; missing ones keep integers whole."""
+        pandas, pyarrow = _module("pandas"), _module("pyarrow")
         values, kind = self.arrow.column(column), self.kinds[column]
         types = {pyarrow.int64(): pandas.Int64Dtype(), pyarrow.uint64(): pandas.UInt64Dtype()}
         types |= {pyarrow.bool_(): pandas.BooleanDtype(), pyarrow.large_string(): pandas.StringDtype()}
@@ -118,6 +87,10 @@ class Columns:
             return values.to_pandas(types_mapper=types.get)
         texts = [None if value is None else str(value) for value in values.to_pylist()]
         return pandas.Series(texts, dtype="category")
+
+
+def _module(name: str) -> Any:
+    return imported(name, "pandas", "pandas pyarrow")
 
 
 def _kind(types: Any, arrow_type: Any) -> str:
