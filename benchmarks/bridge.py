@@ -112,8 +112,8 @@ def times(call: Callable[[], object], count: int) -> list[float]:
 
 def echo(connection: Connection) -> None:
     """What the other process of `socket` does."""
-    while message := connection.recv_bytes():
-        connection.send_bytes(message)
+    while True:
+        connection.send_bytes(connection.recv_bytes())
 
 
 @contextmanager
@@ -127,10 +127,12 @@ def there_and_back() -> Iterator[Callable[[], object]]:
         here.send_bytes(bytes(50))
         return here.recv_bytes()
 
-    trip()
-    yield trip
-    here.send_bytes(b"")
-    other.join()
+    try:
+        trip()
+        yield trip
+    finally:
+        other.kill()
+        other.join()
 
 
 def told(name: str, sides: dict[str, list[float]]) -> None:

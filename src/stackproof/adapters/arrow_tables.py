@@ -1,15 +1,17 @@
 """Tables in pyarrow, for adapters in an environment of their own: pyarrow is imported with the first table."""
 
-from importlib import import_module
 from typing import Any
 
+from stackproof.adapters.tool_modules import imported
 from stackproof.errors import InvalidTable
 from stackproof.roles.table import Table
 
 
 def arrow_table(name: str, table: Table) -> Any:
-    """The table as a `pyarrow.Table`. Raises `InvalidTable` when it is none, or has two columns of one name."""
-    pyarrow = import_module("pyarrow")
+    """The table as a `pyarrow.Table`. Raises `InvalidTable` when it is none, or has two columns of one name, and
+    `NotFound` where pyarrow is not installed.
+    """
+    pyarrow = imported("pyarrow", "pyarrow", "pyarrow")
     try:
         arrow = pyarrow.table(table)
     except (TypeError, ValueError, pyarrow.ArrowException) as unreadable:

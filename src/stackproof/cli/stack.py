@@ -64,7 +64,7 @@ def apply(
     from stackproof.usecases import plan as use
 
     with open_project(project_path, declarations=False) as workspace, open_environments() as environments:
-        upgraded = [_upgrade(tool, environments) for tool in upgrades]
+        upgraded = [_upgrade(tool, workspace.project.folder, environments) for tool in upgrades]
         if not all(upgraded):
             ctx.exit(EXIT_NO)
         changes = use.apply(workspace, read_stack(stack_file) if stack_file else workspace.stack, environments)
@@ -73,7 +73,7 @@ def apply(
     _show(changes, format_, "Applied")
 
 
-def _upgrade(tool: str, environments: "Environments") -> bool:
+def _upgrade(tool: str, folder: Path, environments: "Environments") -> bool:
     """Whether the tool's newest releases are in force now. What was found is told on standard error."""
     from datetime import UTC, datetime
 
@@ -81,7 +81,7 @@ def _upgrade(tool: str, environments: "Environments") -> bool:
     from stackproof.usecases.environments import upgrade
 
     click.echo(f"Resolving {tool} anew; its conformance suite takes minutes", err=True)
-    found = upgrade(tool, check_of(tool), environments, today=datetime.now(UTC).date())
+    found = upgrade(tool, check_of(tool), environments, folder=folder, today=datetime.now(UTC).date())
     if found.newest:
         click.echo(f"{tool}: there is nothing newer for Python {found.python}", err=True)
         return True

@@ -5,6 +5,7 @@ python -m stackproof.envs.relock [TOOL ...] [--python 3.12]
 
 import argparse
 import datetime
+import fcntl
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -75,12 +76,14 @@ def write_lock(lock: Lock, folder: Path) -> str:
 
 
 def note(folder: Path, lock: Lock, **days: datetime.date) -> None:
-    """Write down the day on which a shipped lock was `imported` or `tested`."""
-    entries = _entries(folder)
-    for entry in entries:
-        if (entry["tool"], entry["python"], entry["digest"]) == (lock.tool, lock.python, digest_of(lock.text)):
-            entry |= days
-    _write(folder, entries)
+    """Write down the day on which a shipped lock was `imported` or `tested`. Several processes may at once."""
+    with (folder / INDEX).open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        entries = _entries(folder)
+        for entry in entries:
+            if (entry["tool"], entry["python"], entry["digest"]) == (lock.tool, lock.python, digest_of(lock.text)):
+                entry |= days
+        _write(folder, entries)
 
 
 def _entries(folder: Path) -> list[dict[str, Any]]:

@@ -141,8 +141,8 @@ class ModelServer(Protocol):
     Malformed requests get 400 with {"error": …} and change nothing; too large ones 413; too many at
     once 429; a log that cannot write 503. No pickle is loaded.
     GET /metrics tells, in the Prometheus text format and since the start, the infer requests by status
-    (`stackproof_serving_requests_total`), the rows predicted (`stackproof_serving_rows_total`) and the seconds a
-    request took (histogram `stackproof_serving_request_seconds`), beside what the tool itself counts.
+    (`stackproof_serving_requests_total`), the rows predicted (`stackproof_serving_rows_total`) and the seconds until
+    an answer begins (histogram `stackproof_serving_request_seconds`), beside what the tool itself counts.
     """
 
     def run(

@@ -81,8 +81,11 @@ class Blobs:
         Raises `NotFound`, and `RefusedInput` for links, sockets and names that are not UTF-8.
         """
         found = listed(path)
-        with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
-            digests = list(pool.map(lambda name: self.put_file(path / name), found.files))
+        if found.is_file:
+            digests = [self.put_file(path)]
+        else:
+            with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
+                digests = list(pool.map(lambda name: self.put_file(path / name), found.files))
         contents = [(digest, self.path(digest).stat().st_size) for digest in digests]
         files = tuple(TreeFile(name, *content) for name, content in zip(found.files, contents, strict=True))
         return Tree(self.put_bytes(description(found, contents)), found.is_file, files, found.empty_folders)

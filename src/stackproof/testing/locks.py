@@ -23,7 +23,7 @@ from stackproof.usecases.conformance import check_of
 def main(arguments: Sequence[str] | None = None) -> int:
     """A line for each lock on standard output, one for each test that failed on standard error.
 
-    Returns the exit code: 1 when a test failed, 2 for a tool without a lock.
+    Returns the exit code: 1 when a test failed, 2 where there is no such lock.
     """
     parser = argparse.ArgumentParser(prog="python -m stackproof.testing.locks", description="Test the shipped locks.")
     parser.add_argument("tools", nargs="*")
@@ -33,6 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = list(_chosen(given.tools, given.pythons or PYTHONS))
     except StackproofError as unknown:
         sys.stderr.write(f"Error: {unknown}\n")
+        return 2
+    if not chosen:
+        asked = ", ".join(given.tools)
+        sys.stderr.write(f"Error: There is no lock of {asked} for Python {', '.join(given.pythons)}\n")
         return 2
     good = [_tested(lock) for lock in chosen]
     if any(good):

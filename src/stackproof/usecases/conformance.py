@@ -28,7 +28,13 @@ def run_suite(
     command = [sys.executable, "-m", "stackproof.testing.suite", role, tool, "--python", str(python), *given]
     if select:
         command += ["--select", select]
-    done = subprocess.run([*command, "--format", "json"], capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    command += ["--format", "json"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    except subprocess.TimeoutExpired as late:
+        raise Unavailable(
+            f"The conformance suite of {role} did not end on {tool}", got=f"more than {LIMIT_S:g} s"
+        ) from late
     if done.returncode == EXIT_REFUSED:
         what = (done.stderr.strip().splitlines() or ["Error: it said nothing"])[-1].removeprefix("Error: ")
         if "is not installed" in what:

@@ -9,6 +9,7 @@ from pathlib import Path
 from stackproof.envs.environments import EnvironmentHandle, Environments, Listing, Pruned, user_locks
 from stackproof.envs.interpreters import choose_interpreter
 from stackproof.envs.locking import Lock, Locks, changes
+from stackproof.envs.projects import Registered
 from stackproof.envs.relock import PYTHONS, resolve_lock
 from stackproof.errors import NotFound
 from stackproof.roles.stack import Stack
@@ -83,8 +84,7 @@ def prepare(
     handles: dict[str, EnvironmentHandle] = {}
     with ExitStack() as using:
         for tool in tools:
-            earlier = before.locks[tool].python if before and tool in before.locks else ""
-            lock, interpreter = _choose(tool, locks, (pythons or {}).get(tool, ""), earlier)
+            lock, interpreter = _choose(tool, locks, (pythons or {}).get(tool, ""), _earlier(before, tool))
             chosen.append(lock)
             handles[tool] = environments.ensure(lock, interpreter)
             using.callback(environments.use(handles[tool]).close)
@@ -103,6 +103,7 @@ def upgrade(
     check: Check,
     environments: Environments,
     *,
+    folder: Path | None = None,
     locks: Locks | None = None,
     python: str = "",
     today: datetime.date,
@@ -110,12 +111,13 @@ def upgrade(
 ) -> Upgraded:
     """Resolve a tool anew, make the environment, run `check` in it, and accept the new lock if it passes.
 
-    `python`: a minor version; else the one that `apply` would take, for a system without locks the newest on the
-    machine that Stackproof runs on. Refused, or whatever is raised on the way: locks and environments are as before.
+    `python`: a minor version; else the one that `apply` would take in the project at `folder`, for a system without
+    locks the newest on the machine that Stackproof runs on. Refused, or whatever is raised on the way: locks and
+    environments are as before.
     """
     locks = locks or user_locks()
     recipe = locks.recipe(tool)
-    python, interpreter = choose_interpreter(tool, locks.pythons(tool) or PYTHONS, python, _tested(tool, locks))
+    python, interpreter = _to_upgrade(tool, python, folder, locks, environments)
     current = _current(tool, python, locks)
     new = resolver(recipe, python, today)
     if current is not None and current.pins == new.pins:
@@ -147,6 +149,21 @@ def list_environments(environments: Environments) -> Listing:
 def prune(environments: Environments, keep: Set[str] = frozenset(), *, dry_run: bool = False) -> Pruned:
     """Remove the environments that no project uses any more, or say which these are."""
     return environments.prune(keep, dry_run=dry_run)
+
+
+def _to_upgrade(
+    tool: str, python: str, folder: Path | None, locks: Locks, environments: Environments
+) -> tuple[str, Path]:
+    if not locks.pythons(tool):
+        return choose_interpreter(tool, PYTHONS, python)
+    earlier = _earlier(environments.projects.of(folder) if folder else None, tool)
+    lock, interpreter = _choose(tool, locks, python, earlier)
+    return lock.python, interpreter
+
+
+def _earlier(before: Registered | None, tool: str) -> str:
+    """The minor version on which a project had the tool, "" when it had not."""
+    return before.locks[tool].python if before and tool in before.locks else ""
 
 
 def _choose(tool: str, locks: Locks, python: str, earlier: str) -> tuple[Lock, Path]:

@@ -3,7 +3,7 @@
 import json
 import random
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,57 +14,24 @@ import pytest
 from stackproof.adapters.automl.columns import read_examples
 from stackproof.adapters.automl.flaml import ESTIMATORS, Flaml
 from stackproof.adapters.serving.models import OnnxModel
-from stackproof.envs.bridge.bridging import bridged
-from stackproof.errors import NotCapable, RefusedInput
-from stackproof.roles.adapter import Setting
+from stackproof.errors import NotCapable, RefusedInput, StorageFailed
 from stackproof.roles.automl import Candidate, Problem
 from stackproof.roles.serving import Signature
 from stackproof.testing.automl import BINARY, AutoMLConformance, search, search_both
 
 pytestmark = pytest.mark.tools
-ADAPTER = "stackproof.adapters.automl.flaml:Flaml"
+ROLE, TOOL = "automl", "flaml"
 
 
-@pytest.fixture(scope="module")
-def python(tool_python: Callable[[str], Path]) -> Path:
-    return tool_python("flaml")
-
-
-@pytest.fixture(scope="module")
-def made(python: Path) -> Iterator[Callable[..., Any]]:
-    """Adapters, each in a child of its own; those that are still open at the end are closed."""
-    adapters = []
-
-    def make(home: Path, **options: object) -> Any:
-        setting = Setting(home, options)
-        adapters.append(bridged("automl", "flaml", adapter=ADAPTER, python=python, setting=setting))
-        return adapters[-1]
-
-    yield make
-    for adapter in adapters:
-        adapter.close()
-
-
-@pytest.fixture(scope="module")
-def shared(made: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return made(tmp_path_factory.mktemp("home"))
-
-
+@pytest.mark.usefixtures("in_its_own_environment")
 class TestFlaml(AutoMLConformance):
     """One child serves all tests that share nothing: FLAML takes seconds to import."""
 
     deviations = Flaml.deviations
 
-    @pytest.fixture(autouse=True)
-    def _made(self, made: Callable[..., Any]) -> None:
-        self.made = made
-
     @pytest.fixture
     def adapter(self, shared: Any) -> Any:
         return shared
-
-    def make(self, home: Path) -> Any:
-        return self.made(home)
 
 
 def timetable(rows: int = 800) -> pl.DataFrame:
@@ -229,3 +196,9 @@ def test_options_that_cannot_be_followed_are_refused(
 ) -> None:
     with pytest.raises(RefusedInput):
         made(tmp_path, **options)
+
+
+def test_a_log_that_cannot_be_written_is_told_as_such(made: Callable[..., Any], home: Path, tmp_path: Path) -> None:
+    (home / "logs").write_text("a file in the way")
+    with pytest.raises(StorageFailed, match="log of its trials"):
+        search(made(home), BINARY, tmp_path / "package", budget_s=1)

@@ -53,6 +53,13 @@ class TestNannyml(MonitoringConformance):
     def adapter(self, mostly_shared: Any) -> Any:
         return mostly_shared
 
+    def test_an_alarm_of_unseen_values_says_so(self, adapter: Any, flights: Callable[..., pl.DataFrame]) -> None:
+        adapter.start("unseen", flights(2000), COLUMNS, Policy(window=200, every=25))
+        changed = flights(200, seed=2).with_columns(carrier=pl.col("carrier").str.to_lowercase())
+        (finding,) = adapter.observe("unseen", changed)
+        assert "unseen" in finding.test
+        assert "unseen" in finding.effect
+
     def test_a_large_reference_with_an_outlier_is_compared_value_by_value(
         self, adapter: Any, flights: Callable[..., pl.DataFrame]
     ) -> None:

@@ -8,7 +8,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,11 +102,14 @@ def running_server(answers: Callable[[str], bool]) -> Callable[..., AbstractCont
             ) as server,
         ):
             until = time.monotonic() + UP_WITHIN_S
-            while not answers(health):
-                assert server.poll() is None, log.read_text()
-                assert time.monotonic() < until, log.read_text()
-                time.sleep(0.2)
-            yield
-            os.killpg(server.pid, signal.SIGKILL)
+            try:
+                while not answers(health):
+                    assert server.poll() is None, log.read_text()
+                    assert time.monotonic() < until, log.read_text()
+                    time.sleep(0.2)
+                yield
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(server.pid, signal.SIGKILL)
 
     return run

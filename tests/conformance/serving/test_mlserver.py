@@ -103,7 +103,9 @@ def test_mlservers_metrics_count_the_requests_and_ours_the_rows(server: ServerPr
     assert ask(server.url, "GET", "/v2").content["name"] == "mlserver"
 
 
-@pytest.mark.parametrize("path", ["/v2/repository/models/delays/unload", "/v2/models/delays/infer_stream"])
+@pytest.mark.parametrize(
+    "path", ["/v2/repository/models/delays/unload", "/v2/models/delays/infer_stream", "/v2/models/delays/generate"]
+)
 def test_nobody_can_unload_a_model_or_go_round_the_log(server: ServerProcess, path: str) -> None:
     logged = len(server.logged())
     assert ask(server.url, "POST", path, full_request()).status == 404

@@ -1,8 +1,10 @@
 """AutoML with FLAML: its own search over trees; the best model's trees written as ONNX."""
 
+import errno
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +13,7 @@ from uuid import uuid4
 from stackproof.adapters.automl.package_folder import write_package
 from stackproof.adapters.automl.request import check_request
 from stackproof.adapters.installed import installed
-from stackproof.errors import NotCapable, NotFound, RefusedInput, UnknownName
+from stackproof.errors import NotCapable, NotFound, RefusedInput, StorageFailed, StorageFull, UnknownName
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.automl import Candidate, Leaderboard, Problem
 from stackproof.roles.table import Table
@@ -98,7 +100,8 @@ class Flaml:
     ) -> Leaderboard:
         check_request(budget_s, into)
         examples = import_module("stackproof.adapters.automl.columns").read_examples(table, target, problem)
-        self._logs.mkdir(exist_ok=True)
+        with _log_errors(self._logs):
+            self._logs.mkdir(exist_ok=True)
         log = self._logs / f"{into.name[:50]}-{uuid4().hex[:8]}.log"
         rules = {**self._rules, **_evaluation(examples.target, problem, self._folds), "log_file_name": str(log)}
         trials = _Trials(problem, examples, rules, on_candidate or (lambda candidate: None))
@@ -146,6 +149,11 @@ class _Trials:
                 raise
             said = str(failed).splitlines() or [type(failed).__name__]
             raise NotCapable("FLAML could not run this search", got=said[0]) from failed
+        except OSError:
+            if self._is_telling:
+                raise
+            with _log_errors(rules["log_file_name"]):
+                raise
         return automl
 
     def _listened(self, automl: Any) -> Any:
@@ -184,6 +192,18 @@ def _evaluation(target: Any, problem: Problem, folds: int) -> dict[str, Any]:
     if len(target) <= MOST_ROWS_OF_FOLDS or rarest < FEWEST_OF_A_CLASS_HELD_OUT:
         return {"eval_method": "cv", "n_splits": min(folds, rarest)}
     return {"eval_method": "holdout", "split_ratio": SHARE_HELD_OUT}
+
+
+@contextmanager
+def _log_errors(log: object) -> Iterator[None]:
+    """Raises `StorageFull`, `StorageFailed`."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        raise (StorageFull if full else StorageFailed)(
+            "FLAML's log of its trials could not be written", got=f"{log}: {error.strerror}"
+        ) from error
 
 
 def _automl() -> Any:

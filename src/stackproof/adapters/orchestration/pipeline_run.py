@@ -41,9 +41,17 @@ class PipelineRun:
     skipped here at once.
     """
 
-    def __init__(self, tool: str, name: str, tasks: Sequence[Task], watch: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        tool: str,
+        name: str,
+        tasks: Sequence[Task],
+        watch: Callable[[], None] = lambda: None,
+        record_s: float = RECORD_S,
+    ) -> None:
         """`tool` as people write it. `watch` is called several times a second in the caller's thread, and may raise.
 
+        `record_s`: how long the engine may take to record that the run was stopped, after the tasks' `GRACE_S`.
         `tasks` of the run has them each after those that it names. Raises `RefusedInput` with every fault found.
         """
         self.name = name
@@ -52,6 +60,7 @@ class PipelineRun:
         self.stopping = threading.Event()
         self._tool = tool
         self._watch = watch
+        self._stop_s = GRACE_S + record_s
         self._changed = threading.Condition()
         self._results: dict[str, TaskResult] = {}
         self._ended: SimpleQueue[TaskResult | None] = SimpleQueue()
@@ -115,7 +124,7 @@ class PipelineRun:
         self.stopping.set()
         with self._changed:
             self._changed.notify_all()
-        thread.join(GRACE_S + RECORD_S)
+        thread.join(self._stop_s)
 
     def _report_the_rest(self, on_result: OnResult) -> None:
         while True:

@@ -29,7 +29,7 @@ class PrefectRunner:
     Without `api_url` a server of its own starts with the first run and ends with `close`; its SQLite file is in the
     home folder. A task that fails with `Unavailable` and has retries left is tried again by Prefect after 0.1 s,
     0.2 s, 0.4 s, ..., at most 5 s. `on_result` is called in the caller's thread. After Ctrl-C, the tasks that had
-    begun get `GRACE_S` to end and are reported if they do, then `KeyboardInterrupt` is raised.
+    begun get 2 s to end and are reported if they do, then `KeyboardInterrupt` is raised.
     """
 
     tool: ClassVar[str] = "prefect"
@@ -79,7 +79,7 @@ class PrefectRunner:
         on_result: OnResult | None = None,
         run_id: str = "",
     ) -> list[TaskResult]:
-        run = PipelineRun("Prefect", name, tasks, self._server.watch)
+        run = PipelineRun("Prefect", name, tasks, self._server.watch, record_s=0.0)
         if not tasks:
             return []
         prefect, url = self._prefect()

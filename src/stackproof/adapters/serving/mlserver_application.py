@@ -29,8 +29,9 @@ from stackproof.adapters.serving.tool_inference import counting_anew, inferring,
 from stackproof.roles.features import OnlineFeatures
 from stackproof.roles.serving import Deployment, PredictionLog
 
-LEFT_OUT = re.compile(r"/v2/repository/models/|.*stream$")
-"""MLServer's paths by which anybody could unload a model, or get a prediction before it is logged."""
+LEFT_OUT = re.compile(r"/v2/repository/models/|.*stream$|.*/generate$")
+"""MLServer's paths by which anybody could unload a model, get a prediction before it is logged, or one that is not
+counted as the protocol's are."""
 _VERSION = re.compile(r"/v2/models/[^/]+/versions/([^/]+)/")
 
 

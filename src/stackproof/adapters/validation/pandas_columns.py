@@ -90,7 +90,7 @@ class Columns:
 
 
 def _module(name: str) -> Any:
-    return imported(name, "pandas", "pandas pyarrow")
+    return imported(name, name, "pandas pyarrow")
 
 
 def _kind(types: Any, arrow_type: Any) -> str:

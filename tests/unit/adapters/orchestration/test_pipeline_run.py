@@ -136,3 +136,50 @@ def test_an_error_of_the_listener_stops_the_engine() -> None:
 
     with pytest.raises(ValueError, match="not mine"):
         run.by(engine, listen)
+
+
+def test_a_task_that_the_engine_loses_has_failed_with_what_was_said_unless_it_had_ended() -> None:
+    run = PipelineRun(
+        "Tool", "flights", [Task("done", nothing), Task("lost", nothing), Task("after", nothing, ("lost",))]
+    )
+
+    def losing() -> None:
+        run.attempt("done")
+        for name in ("done", "lost"):
+            run.lose(name, Unavailable(f"lost {name}"))
+
+    done, lost, after = run.by(losing, None)
+    assert (done.status, done.error) == (TaskStatus.SUCCEEDED, None)
+    assert (lost.status, str(lost.error), lost.attempts) == (TaskStatus.FAILED, "lost lost.", 0)
+    assert after.status is TaskStatus.SKIPPED
+
+
+def test_an_engine_that_waits_is_woken_when_a_task_ends() -> None:
+    run = PipelineRun("Tool", "flights", [Task("slow", lambda: begun.wait(60) and None)])
+    begun, woken = threading.Event(), threading.Event()
+
+    def waiting() -> None:
+        task = threading.Thread(target=run.attempt, args=("slow",))
+        task.start()
+        begun.set()
+        while run.ended("slow") is None:
+            run.wait(60)
+        woken.set()
+        task.join()
+
+    run.by(waiting, None)
+    assert woken.is_set()
+
+
+def test_what_the_watch_raises_ends_the_run() -> None:
+    def gone() -> None:
+        raise Unavailable("the server is gone")
+
+    run = PipelineRun("Tool", "flights", [Task("never", nothing)], gone, record_s=0.0)
+    with pytest.raises(Unavailable, match="gone"):
+        run.by(lambda: run.stopping.wait(60) and None, None)
+
+
+def test_results_are_in_the_order_given_although_tasks_run_in_another() -> None:
+    found = results(Task("last", nothing, ("first",)), Task("first", nothing))
+    assert [result.name for result in found] == ["last", "first"]
