@@ -1,6 +1,7 @@
 """The environments of a project's tools: made when a stack is applied, upgraded, listed, removed."""
 
 import datetime
+import sys
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from stackproof.errors import NotFound
 from stackproof.roles.stack import Stack
 from stackproof.stack.live import fillings
 
+OURS = f"{sys.version_info.major}.{sys.version_info.minor}"
 Resolver = Callable[..., Lock]
 
 
@@ -74,9 +76,9 @@ def prepare(
 ) -> dict[str, EnvironmentHandle]:
     """An environment for each tool, made where it is missing; then the project is registered as using them.
 
-    `pythons`: tool to a minor version; else the one that the project used before, else the newest on the machine whose
-    lock passed the tool's suite, else the newest that has a lock. When one can't be made, the error says why, what the
-    project used before stays in force, and the next call goes on from there.
+    `pythons`: tool to a minor version; else the one that the project used before, else our own if the tool's suite
+    passed on its lock, else the newest on the machine of which that is so, else the newest that has a lock. When one
+    can't be made, the error says why, what the project used before stays, and the next call goes on from there.
     """
     locks = locks or user_locks()
     before = environments.projects.of(folder)
@@ -178,13 +180,17 @@ def _choose(tool: str, locks: Locks, python: str, earlier: str) -> tuple[Lock, P
             pass  # that Python is gone from the machine: another minor version does
     if not locked:
         locks.find(tool, PYTHONS[-1])
-    version, interpreter = choose_interpreter(tool, locked, python, _tested(tool, locks))
+    version, interpreter = choose_interpreter(tool, locked, python, _preferred(tool, locks))
     return locks.find(tool, version), interpreter
 
 
-def _tested(tool: str, locks: Locks) -> list[str]:
-    """The minor versions on whose lock the tool's suite has passed: they go before newer ones."""
-    return [version for version in locks.pythons(tool) if locks.find(tool, version).tested is not None]
+def _preferred(tool: str, locks: Locks) -> list[str]:
+    """Our own minor version when the tool's suite has passed on its lock, else all of which that is so.
+
+    On the same Python a tool that computes has the same releases of what computes, and so gives the same numbers.
+    """
+    tested = [version for version in locks.pythons(tool) if locks.find(tool, version).tested is not None]
+    return [OURS] if OURS in tested else tested
 
 
 def _current(tool: str, python: str, locks: Locks) -> Lock | None:

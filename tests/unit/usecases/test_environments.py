@@ -235,3 +235,43 @@ def test_a_python_whose_lock_passed_the_tools_suite_goes_before_a_newer_one(
     assert choose("a", ["3.13", "3.12", "3.11"], preferred=["3.11", "3.12"]) == ("3.12", here["3.12"])
     assert choose("a", ["3.13", "3.12"], preferred=["3.11"]) == ("3.13", here["3.13"])
     assert choose("a", ["3.13", "3.12"], "3.13", ["3.12"]) == ("3.13", here["3.13"])
+
+
+@pytest.mark.parametrize(
+    ("tested", "chosen"),
+    [
+        ((), "3.13"),
+        (("3.11",), "3.11"),
+        (("3.11", "3.13"), "3.13"),
+        (("3.11", "3.12", "3.13"), "3.12"),
+    ],
+)
+def test_our_own_python_goes_first_if_its_lock_was_tested_then_the_newest_that_was(
+    tested: tuple[str, ...],
+    chosen: str,
+    environments: Environments,
+    locks: Locks,
+    wheelhouse: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stackproof.usecases.environments.OURS", "3.12")
+    here = dict.fromkeys(("3.11", "3.12", "3.13"), Path("python"))
+    monkeypatch.setattr("stackproof.envs.interpreters.interpreters", lambda: here)
+    for python in here:
+        lock = wheelhouse.lock("a==1.0\n", "a", ("a",), python)
+        locks.accept(replace(lock, tested=TODAY if python in tested else None))
+    nothing_newer = resolving_to(wheelhouse, "a==1.0\n")
+    found = upgrade("a", passes, environments, locks=locks, today=TODAY, resolver=nothing_newer)
+    assert (found.newest, found.python) == (True, chosen)
+
+
+def test_a_project_is_upgraded_on_the_python_that_it_uses(
+    environments: Environments, locks: Locks, wheelhouse: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare("shop", tmp_path, ["a"], environments, locks=locks, now=NOW)
+    (used,) = [lock.python for lock in environments.projects.of(tmp_path).locks.values()]
+    monkeypatch.setattr("stackproof.usecases.environments.OURS", "3.99")
+    locks.accept(replace(wheelhouse.lock("a==1.0\n", "a", ("a",), "3.99"), tested=TODAY))
+    nothing_newer = resolving_to(wheelhouse, locks.find("a", used).text)
+    found = upgrade("a", passes, environments, folder=tmp_path, locks=locks, today=TODAY, resolver=nothing_newer)
+    assert (found.newest, found.python) == (True, used)
