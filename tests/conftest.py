@@ -3,7 +3,9 @@
 import datetime
 import hashlib
 import json
+import signal
 import sys
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,14 @@ from stackproof.envs.locking import Lock, this_system
 
 settings.register_profile("without-deadline", deadline=None)
 settings.load_profile("without-deadline")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ctrl_c_is_heard() -> None:
+    """Also in tests that a shell started in the background, with SIGINT ignored."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
