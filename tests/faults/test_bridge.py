@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from stackproof.roles.orchestration import Task
 from stackproof.roles.tracking import Metric, RunStatus
 
 ADAPTER = '''
-import os, signal, subprocess, sys, threading, time
+import os, signal, subprocess, sys, tempfile, threading, time
 from pathlib import Path
 from stackproof.roles.adapter import Health
 from stackproof.roles.tracking import Run, RunStatus
@@ -115,6 +116,11 @@ class Hostile:
             os.write(2, b"e" * 1_000_000)
         sys.stdout.flush()
         return "done"
+
+    def litter(self):
+        folder = Path(tempfile.mkdtemp())
+        (folder / "left behind").write_text("")
+        return str(folder)
 
     def grandchild(self):
         return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid
@@ -501,6 +507,16 @@ def test_a_closed_bridge_leaves_no_process_no_thread_and_no_open_file(make: Make
     del adapter
     gc.collect()
     wait_until(lambda: open_files() <= files and threading.active_count() <= threads)
+
+
+@pytest.mark.parametrize("end", ["close", "die"])
+def test_what_a_tool_left_in_the_temporary_folder_goes_with_its_child(make: Make, end: str) -> None:
+    adapter = make()
+    left = Path(adapter.lookup("litter", []))
+    assert list(left.iterdir())
+    adapter.close() if end == "close" else os.kill(adapter.bridge.pid, signal.SIGKILL)
+    wait_until(lambda: not left.parent.exists())
+    assert Path(tempfile.gettempdir()).exists()
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,14 +43,14 @@ def package_model(
     views: Sequence[FeatureView] = (),
     reference: Any = None,
 ) -> Model:
-    """Write a model package to a new folder and return it.
+    """Write a model package to a new folder and return it. The folder goes when the process ends.
 
     `save` writes the model to the path that it is given. `inputs` are in the model's column order.
     `reference`: a table with the inputs' columns, kept for monitoring. Raises `RefusedInput`.
     """
     if format not in FILES:
         raise RefusedInput("The model's format cannot be served", got=format, allowed=", ".join(FILES))
-    package = Path(tempfile.mkdtemp(prefix="stackproof-model-"))
+    package = Path(tempfile.mkdtemp(dir=_folder_of_this_process().name))
     save(str(package / FILES[format]))
     signature = Signature(
         format=format,
@@ -63,6 +64,11 @@ def package_model(
         names = [spec.name for spec in inputs]
         write_table(_select(to_frame(reference), names), package / REFERENCE_FILE)
     return Model(package, signature)
+
+
+@cache
+def _folder_of_this_process() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="stackproof-models-")
 
 
 def model_inputs(table: Any, names: Sequence[str] | None = None) -> tuple[TensorSpec, ...]:

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -148,6 +149,11 @@ def processes_of(home: Path) -> list[int]:
     return [int(pid) for pid, command in rows if str(home) in command and "h2o.jar" in command]
 
 
+def unpacked() -> set[Path]:
+    """What H2O's libraries have unpacked for Java where all may write."""
+    return set(Path(tempfile.gettempdir()).glob("libxgboost4j*"))
+
+
 def are_gone_soon(home: Path) -> bool:
     until = time.monotonic() + 20
     while processes_of(home) and time.monotonic() < until:
@@ -161,10 +167,12 @@ def test_a_closed_adapter_leaves_no_server_and_only_logs_and_the_leader(
     home = tmp_path / "home"
     home.mkdir()
     adapter = made(home)
+    before = unpacked()
     search(adapter, BINARY, tmp_path / "package", budget_s=0.0)
     assert processes_of(home)
     adapter.close()
     assert not processes_of(home)
+    assert unpacked() <= before
     assert sorted(path.name for path in home.iterdir()) == ["logs", "models", "server.log"]
 
 

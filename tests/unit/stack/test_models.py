@@ -1,6 +1,9 @@
 """Model packages, and the encoding that training and serving share."""
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -36,6 +39,20 @@ def test_a_package_carries_signature_and_reference() -> None:
     assert reference is not None
     assert reference.columns == ["n", "s"]
     assert column_kinds(model.signature) == {"n": ColumnKind.NUMERIC, "s": ColumnKind.CATEGORICAL}
+
+
+MAKES_A_PACKAGE = """
+import stackproof as sp
+model = sp.package_model(lambda path: open(path, "w").close(), inputs=())
+print(model.package, model.package.exists())
+"""
+
+
+def test_a_package_that_nobody_kept_goes_with_its_process() -> None:
+    said = subprocess.run([sys.executable, "-c", MAKES_A_PACKAGE], check=True, capture_output=True, text=True).stdout
+    package, existed = said.split()
+    assert existed == "True"
+    assert not Path(package).parent.exists()
 
 
 def test_a_format_that_can_t_be_served_is_refused() -> None:

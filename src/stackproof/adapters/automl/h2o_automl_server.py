@@ -91,7 +91,8 @@ class Server:
         own.mkdir(exist_ok=True)
         (own / "flatfile").write_text(f"127.0.0.1:{self._port}\n")
         command: Sequence[str] = [
-            *(java_program(), *self._memory, "-Dsys.ai.h2o.telemetry.disabled=true", "-jar", str(jar)),
+            *(java_program(), *self._memory, "-Dsys.ai.h2o.telemetry.disabled=true"),
+            *(f"-Djava.io.tmpdir={own}", "-jar", str(jar)),  # it unpacks 150 MB there, and leaves them when it is ended
             *("-ip", "127.0.0.1", "-web_ip", "127.0.0.1", "-port", str(self._port), *self._threads),
             *("-name", f"stackproof-{uuid4().hex[:12]}", "-flatfile", str(own / "flatfile")),
             *("-ice_root", str(own), "-log_dir", str(self._home / "logs"), "-log_level", "WARN"),

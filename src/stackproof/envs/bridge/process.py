@@ -1,16 +1,19 @@
 """The child process: started, listened to, and ended by one thread of ours.
 
 The same thread starts it and lives as long as it does, because Linux sends the death signal that the child asks for
-when the thread that started it ends, not when the process does.
+when the thread that started it ends, not when the process does. Each child has a temporary folder of its own, since
+many a tool leaves files there, and every tool does that is killed.
 """
 
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -60,6 +63,7 @@ class ChildProcess:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
         self._lock = threading.RLock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._temporary = ""
         self._tick_s = min(1.0, limits.silence_s / 4)
         self._silent = False
         self._silent_s, self._watched_at = 0.0, time.monotonic()
@@ -118,6 +122,7 @@ class ChildProcess:
             why = str(broken)
         finally:
             self.lost = self._reap(why)
+            shutil.rmtree(self._temporary, ignore_errors=True)
             self.peer.lose(self.lost)
             self._ours.close()
             self.ended.set()
@@ -137,6 +142,7 @@ class ChildProcess:
             }
         )
         with self._theirs:
+            self._temporary = tempfile.mkdtemp(prefix="stackproof-")
             return subprocess.Popen(
                 [str(self._python), "-s", "-c", BOOT, str(PACKAGE), told],
                 stdin=subprocess.DEVNULL,
@@ -144,7 +150,7 @@ class ChildProcess:
                 stderr=subprocess.STDOUT,
                 pass_fds=(self._theirs.fileno(),),
                 start_new_session=True,
-                env=environment_of(self._python, os.environ),
+                env=environment_of(self._python, os.environ) | {"TMPDIR": self._temporary},
                 bufsize=0,
             )
 
