@@ -1,39 +1,48 @@
-"""A histogram gradient boosting of scikit-learn as an ONNX graph: its trees, then its link.
+"""Trees as an ONNX graph: the sum of their leaves, then a link.
 
-skl2onnx 1.20 cannot write these: it gives booleans where protobuf 7 takes integers only, and rounds a
-threshold to the nearest 32-bit float, which may lie on the other side of a value.
+skl2onnx 1.20 cannot write those of a histogram gradient boosting: it gives booleans where protobuf 7 takes integers
+only, and rounds a threshold to the nearest 32-bit float, which may lie on the other side of a value.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto, helper
 
+from stackproof.adapters.automl.onnx_forms import output_of
 from stackproof.roles.automl import Problem
+
+Link = Literal["Sigmoid", "Identity"]
 
 OPSETS = {"": 17, "ai.onnx.ml": 3}
 IR_VERSION = 8
 
 
 def boosting_to_onnx(problem: Problem, model: Any, features: int) -> bytes:
-    """Takes "input" [rows, features]; gives "probability" or "prediction" [rows, 1], all 32-bit floats."""
-    output = "probability" if problem is Problem.BINARY else "prediction"
-    attributes: Any = _attributes(model)
-    trees = helper.make_node(
-        "TreeEnsembleRegressor",
-        ["input"],
-        ["raw"],
-        domain="ai.onnx.ml",
-        n_targets=1,
-        base_values=np.ravel(model._baseline_prediction).tolist(),
-        **attributes,
+    """`model`: fitted by scikit-learn. Raises nothing of its own; the graph is that of `trees_to_onnx`."""
+    base = float(np.ravel(model._baseline_prediction)[0])
+    link: Link = "Sigmoid" if problem is Problem.BINARY else "Identity"
+    return trees_to_onnx(problem, [tree.nodes for (tree,) in model._predictors], features, base=base, link=link)
+
+
+def trees_to_onnx(
+    problem: Problem, trees: Iterable[Any], features: int, *, base: float = 0.0, link: Link = "Identity"
+) -> bytes:
+    """Takes "input" [rows, features]; gives "probability" or "prediction" [rows, 1], all 32-bit floats.
+
+    It is the link of `base` and the sum of each tree's leaf. A tree is an array of nodes with scikit-learn's fields:
+    is_leaf, left, right, feature_idx, num_threshold (in 64 bits; up to it goes left), missing_go_to_left, value.
+    """
+    output = output_of(problem)
+    attributes: Any = _attributes(trees)
+    ensemble = helper.make_node(
+        "TreeEnsembleRegressor", ["input"], ["raw"], domain="ai.onnx.ml", n_targets=1, base_values=[base], **attributes
     )
-    link = helper.make_node("Sigmoid" if problem is Problem.BINARY else "Identity", ["raw"], [output])
     graph = helper.make_graph(
-        [trees, link],
-        "boosting",
+        [ensemble, helper.make_node(link, ["raw"], [output])],
+        "trees",
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, [None, features])],
         [helper.make_tensor_value_info(output, TensorProto.FLOAT, [None, 1])],
     )
@@ -43,11 +52,11 @@ def boosting_to_onnx(problem: Problem, model: Any, features: int) -> bytes:
     return content
 
 
-def _attributes(model: Any) -> dict[str, list[Any]]:
+def _attributes(trees: Iterable[Any]) -> dict[str, list[Any]]:
     """The node lists of all trees, one after the other."""
     together: dict[str, list[Any]] = {}
-    for number, (tree,) in enumerate(model._predictors):
-        for name, values in _tree(number, tree.nodes):
+    for number, nodes in enumerate(trees):
+        for name, values in _tree(number, nodes):
             together.setdefault(name, []).extend(np.asarray(values).tolist())
     return together
 

@@ -28,6 +28,11 @@ class Examples:
     features: tuple[TensorSpec, ...]
     left_out: tuple[str, ...]
 
+    @property
+    def left_out_note(self) -> str:
+        """What every candidate says of them; "" for none."""
+        return f"columns left out: {', '.join(self.left_out)}" if self.left_out else ""
+
 
 def read_examples(table: Table, target: str, problem: Problem) -> Examples:
     """Raises `InvalidTable` when the target is missing, holds nulls, or is not one that the problem can have,

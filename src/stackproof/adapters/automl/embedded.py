@@ -1,6 +1,5 @@
 """AutoML over scikit-learn's models, written as ONNX."""
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,17 +8,17 @@ from typing import ClassVar
 import sklearn
 
 from stackproof.adapters.automl.columns import Examples, read_examples
+from stackproof.adapters.automl.onnx_forms import SAMPLE_ROWS, NotConvertible
 from stackproof.adapters.automl.package_folder import write_package
-from stackproof.adapters.automl.packages import NotConvertible, to_onnx
+from stackproof.adapters.automl.packages import to_onnx
 from stackproof.adapters.automl.race import Entry, Race, ranked
 from stackproof.adapters.automl.recipes import Task
-from stackproof.adapters.automl.request import check_request
-from stackproof.errors import NotCapable, RefusedInput
+from stackproof.adapters.automl.request import check_request, seed_of_31_bits
+from stackproof.adapters.option_values import whole
+from stackproof.errors import NotCapable
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.automl import Candidate, Leaderboard, Problem
 from stackproof.roles.table import Table
-
-SAMPLE_ROWS = 2_000
 
 
 class SklearnSearch:
@@ -41,8 +40,8 @@ class SklearnSearch:
 
     def __init__(self, setting: Setting, *, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` gives seconds that never go back; the budget is measured with it."""
-        self._threads = _whole(setting, "threads")
-        self._most = _whole(setting, "most_candidates")
+        self._threads = whole(setting.options, self.options, "threads", 1)
+        self._most = whole(setting.options, self.options, "most_candidates", 1)
         self._clock = clock
 
     def health(self) -> Health:
@@ -65,9 +64,9 @@ class SklearnSearch:
         check_request(budget_s, into)
         started = self._clock()
         examples = read_examples(table, target, problem)
-        task = Task(problem, examples.features, _seed_of_32_bits(seed), self._threads)
+        task = Task(problem, examples.features, seed_of_31_bits(seed), self._threads)
         race = Race(examples, task, clock=self._clock, started=started, budget_s=budget_s, most=self._most)
-        left_out = _left_out_note(examples)
+        left_out = examples.left_out_note
 
         def hear(entry: Entry) -> None:
             if on_candidate is not None:
@@ -98,18 +97,3 @@ def _write_best(race: Race, entries: list[Entry], examples: Examples, problem: P
             notes[position] = f"served as fitted on {entry.rows:,} rows: the budget did not hold all"
         return notes
     raise NotCapable("None of the fitted models can be written as ONNX", got="; ".join(filter(None, notes)))
-
-
-def _left_out_note(examples: Examples) -> str:
-    return f"columns left out: {', '.join(examples.left_out)}" if examples.left_out else ""
-
-
-def _seed_of_32_bits(seed: int) -> int:
-    return int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:4], "big") >> 1
-
-
-def _whole(setting: Setting, option: str) -> int:
-    value = int(str(setting.options.get(option, SklearnSearch.options[option].default)))
-    if value < 1:
-        raise RefusedInput(f"The option {option!r} is too small", got=value, allowed="1 or more")
-    return value

@@ -1,7 +1,6 @@
 """AutoML with FLAML: its own search over trees; the best model's trees written as ONNX."""
 
 import errno
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,10 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 from uuid import uuid4
 
+from stackproof.adapters.automl.onnx_forms import NotConvertible
 from stackproof.adapters.automl.package_folder import write_package
-from stackproof.adapters.automl.request import check_request
+from stackproof.adapters.automl.request import best_first, check_request, seed_of_31_bits
 from stackproof.adapters.installed import installed
-from stackproof.errors import NotCapable, NotFound, RefusedInput, StorageFailed, StorageFull, UnknownName
+from stackproof.adapters.option_values import check_names, choice, some_of, whole, wrong
+from stackproof.errors import NotCapable, NotFound, StorageFailed, StorageFull
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.automl import Candidate, Leaderboard, Problem
 from stackproof.roles.table import Table
@@ -64,21 +65,20 @@ class Flaml:
         "most_trials": Option("integer", "models tried at most, 2 or more", 1_000),
         "folds": Option("integer", "parts of the cross-validation, 2 or more", 5),
         "estimators": Option("string", f"those that FLAML tries, of {', '.join(ESTIMATORS)}", ", ".join(ESTIMATORS)),
-        "learner_selector": Option("string", f"who is tried next, by FLAML's rule: {', '.join(SELECTORS)}", "sample"),
+        "learner_selector": Option("string", "by which of its rules FLAML says who is tried next", "sample", SELECTORS),
     }
     deviations: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, setting: Setting) -> None:
-        for name in setting.options:
-            if name not in self.options:
-                raise UnknownName("option of flaml", name, self.options)
+        given = setting.options
+        check_names("flaml", given, self.options)
         self._logs = setting.home / "logs"
-        self._folds = _whole(setting, "folds", 2)
+        self._folds = whole(given, self.options, "folds", 2)
         self._rules = {
-            "n_jobs": _threads(setting),
-            "max_iter": _whole(setting, "most_trials", FEWEST_TRIALS),
-            "estimator_list": _some(setting, "estimators", ESTIMATORS),
-            "learner_selector": _some(setting, "learner_selector", SELECTORS, most=1)[0],
+            "n_jobs": _threads(given),
+            "max_iter": whole(given, self.options, "most_trials", FEWEST_TRIALS),
+            "estimator_list": some_of(given, self.options, "estimators", ESTIMATORS),
+            "learner_selector": choice(given, self.options, "learner_selector"),
         }
 
     def health(self) -> Health:
@@ -105,11 +105,14 @@ class Flaml:
         log = self._logs / f"{into.name[:50]}-{uuid4().hex[:8]}.log"
         rules = {**self._rules, **_evaluation(examples.target, problem, self._folds), "log_file_name": str(log)}
         trials = _Trials(problem, examples, rules, on_candidate or (lambda candidate: None))
-        model = trials.run(budget_s, _seed_of_31_bits(seed))
+        model = trials.run(budget_s, seed_of_31_bits(seed))
         to_onnx = import_module("stackproof.adapters.automl.flaml_onnx").to_onnx
-        write_package(into, problem, to_onnx(model, problem, examples.matrix), examples.features)
-        ranked = sorted(trials.candidates, key=lambda c: math.inf if c.score is None else -c.score)
-        return Leaderboard(problem, tuple(ranked), into)
+        try:
+            content = to_onnx(model, problem, examples.matrix)
+        except NotConvertible as reason:
+            raise NotCapable("FLAML's best model cannot be served", got=str(reason)) from reason
+        write_package(into, problem, content, examples.features)
+        return Leaderboard(problem, tuple(best_first(trials.candidates)), into)
 
 
 class _Trials:
@@ -175,12 +178,11 @@ class _Trials:
 
     def _candidate(self, state: Any, learner: str) -> Candidate:
         """`state`: what FLAML knows of its last trial of this learner."""
-        left_out, loss = self._examples.left_out, float(state.val_loss)
-        notes = [f"columns left out: {', '.join(left_out)}"] if left_out else []
+        loss, notes = float(state.val_loss), [self._examples.left_out_note]
         score: float | None = 1.0 - loss if self._problem is Problem.BINARY else -loss
         if not math.isfinite(loss):
             notes, score = ["FLAML gives it no score", *notes], None
-        return Candidate(learner, score, float(state.trial_time), dict(state.config), "; ".join(notes))
+        return Candidate(learner, score, float(state.trial_time), dict(state.config), "; ".join(filter(None, notes)))
 
 
 def _evaluation(target: Any, problem: Problem, folds: int) -> dict[str, Any]:
@@ -220,28 +222,8 @@ def _lightgbm_error() -> type[Exception]:
     return error
 
 
-def _seed_of_31_bits(seed: int) -> int:
-    return int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:4], "big") >> 1
-
-
-def _whole(setting: Setting, option: str, least: int) -> int:
-    value = setting.options.get(option, Flaml.options[option].default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise RefusedInput(f"The option {option} is wrong", got=repr(value), allowed=f"a whole number from {least} on")
-    return value
-
-
-def _threads(setting: Setting) -> int:
-    threads = _whole(setting, "threads", -1)
+def _threads(given: Mapping[str, object]) -> int:
+    threads = whole(given, Flaml.options, "threads", -1)
     if threads == 0:
-        raise RefusedInput("The option threads is wrong", got="0", allowed="-1, or a whole number from 1 on")
+        raise wrong("threads", 0, "-1, or a whole number from 1 on")
     return threads
-
-
-def _some(setting: Setting, option: str, known: tuple[str, ...], *, most: int | None = None) -> list[str]:
-    given = str(setting.options.get(option, Flaml.options[option].default))
-    names = list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
-    if not names or set(names) - set(known) or len(names) > (most or len(known)):
-        allowed = f"{'one' if most == 1 else 'some'} of {', '.join(known)}"
-        raise RefusedInput(f"The option {option} is wrong", got=repr(given), allowed=allowed)
-    return names

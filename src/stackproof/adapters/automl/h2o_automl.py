@@ -1,7 +1,5 @@
 """AutoML with H2O: its own search on its own server; the leader's trees or coefficients written as ONNX."""
 
-import hashlib
-import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -15,10 +13,12 @@ from uuid import uuid4
 
 from stackproof.adapters.automl.h2o_automl_run import ALGORITHMS, Run, first_line, joined
 from stackproof.adapters.automl.h2o_automl_server import Server, java_program
+from stackproof.adapters.automl.onnx_forms import NotConvertible
 from stackproof.adapters.automl.package_folder import write_package
-from stackproof.adapters.automl.request import check_request
+from stackproof.adapters.automl.request import best_first, check_request, seed_of_31_bits
+from stackproof.adapters.option_values import check_names, some_of, whole
 from stackproof.adapters.tool_modules import imported
-from stackproof.errors import NotCapable, RefusedInput, StackproofError, Unavailable, UnknownName
+from stackproof.errors import NotCapable, StackproofError, Unavailable
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.automl import Candidate, Leaderboard, Problem
 from stackproof.roles.table import Table
@@ -53,13 +53,12 @@ class H2oAutoml:
     deviations: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, setting: Setting) -> None:
-        for name in setting.options:
-            if name not in self.options:
-                raise UnknownName("option of h2o-automl", name, self.options)
+        given = setting.options
+        check_names("h2o-automl", given, self.options)
         self._home = setting.home
-        self._most, self._folds = _whole(setting, "most_models", 0), _whole(setting, "folds", 2)
-        self._algorithms = _algorithms(setting)
-        threads, memory_gb = _whole(setting, "threads", 0), _whole(setting, "memory_gb", 0)
+        self._most, self._folds = whole(given, self.options, "most_models", 0), whole(given, self.options, "folds", 2)
+        self._algorithms = tuple(some_of(given, self.options, "algorithms", ALGORITHMS))
+        threads, memory_gb = whole(given, self.options, "threads", 0), whole(given, self.options, "memory_gb", 0)
         self._server = Server(setting.home, threads=threads, memory_gb=memory_gb)
 
     def health(self) -> Health:
@@ -92,7 +91,7 @@ class H2oAutoml:
             search = _Search(self._home, problem, examples, on_candidate or (lambda candidate: None))
             search.load(target)
             folds = min(self._folds, len(examples.target))
-            rules = {"folds": folds, "seed": _seed_of_31_bits(seed), "algorithms": self._algorithms}
+            rules = {"folds": folds, "seed": seed_of_31_bits(seed), "algorithms": self._algorithms}
             search.run(seconds=budget_s, most=self._most, **rules)
             return search.written(into)
 
@@ -145,12 +144,10 @@ class _Search:
 
     def run(self, *, seconds: float, most: int, **rules: Any) -> None:
         """Until the budget is spent; then, where no model came of it, until there is one."""
-        left_out = self._examples.left_out
-        note = f"columns left out: {', '.join(left_out)}" if left_out else ""
         for number, (limit_s, limit) in enumerate(((seconds, most), (0.0, 1))):
             if limit_s == 0 and limit != 1:
                 continue
-            run = Run(f"{self._name}_{number}", self._problem, self._hear, note)
+            run = Run(f"{self._name}_{number}", self._problem, self._hear, self._examples.left_out_note)
             run.run(self._loaded, seconds=limit_s, most=limit, **rules)
             self._candidates |= run.candidates
             if any(candidate.score is not None for candidate in self._candidates.values()):
@@ -158,7 +155,7 @@ class _Search:
 
     def written(self, into: Path) -> Leaderboard:
         """The package of the best model that can be served, and all candidates."""
-        ranked = sorted(self._candidates.values(), key=lambda c: math.inf if c.score is None else -c.score)
+        ranked = best_first(self._candidates.values())
         for position, candidate in enumerate(ranked):
             if candidate.score is None:
                 break
@@ -171,11 +168,12 @@ class _Search:
 
     def _write(self, model: str, into: Path) -> str:
         """Write its package, and keep the model itself below the home. Returns why it can't be served, or ""."""
-        h2o, onnx = import_module("h2o"), import_module("stackproof.adapters.automl.h2o_automl_onnx")
+        h2o = import_module("h2o")
+        to_onnx = import_module("stackproof.adapters.automl.h2o_automl_onnx").to_onnx
         told = h2o.api(f"GET /3/Models/{model}")["models"][0]
         try:
-            content = onnx.to_onnx(told, self._problem, self._loaded, self._examples.matrix)
-        except onnx.NotConvertible as reason:
+            content = to_onnx(told, self._problem, self._loaded, self._examples.matrix)
+        except NotConvertible as reason:
             return str(reason)
         h2o.save_model(h2o.get_model(model), path=str(self._home / "models"))
         write_package(into, self._problem, content, self._examples.features)
@@ -184,24 +182,3 @@ class _Search:
 
 def _module(name: str) -> Any:
     return imported(name, "H2O", "h2o")
-
-
-def _seed_of_31_bits(seed: int) -> int:
-    return int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:4], "big") >> 1
-
-
-def _whole(setting: Setting, option: str, least: int) -> int:
-    value = setting.options.get(option, H2oAutoml.options[option].default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise RefusedInput(f"The option {option} is wrong", got=repr(value), allowed=f"a whole number from {least} on")
-    return value
-
-
-def _algorithms(setting: Setting) -> tuple[str, ...]:
-    given = str(setting.options.get("algorithms", H2oAutoml.options["algorithms"].default))
-    names = tuple(name.strip() for name in given.split(",") if name.strip())
-    wrong = [name for name in names if name not in ALGORITHMS]
-    if wrong or not names:
-        allowed = ", ".join(ALGORITHMS)
-        raise RefusedInput("The option algorithms is wrong", got=repr(given), allowed=f"some of {allowed}")
-    return names

@@ -8,16 +8,11 @@ from stackproof.adapters.automl.columns import Floats
 from stackproof.adapters.automl.h2o_automl_frames import Loaded
 from stackproof.adapters.automl.h2o_automl_linear import linear
 from stackproof.adapters.automl.h2o_automl_trees import Ensemble, trees_of
+from stackproof.adapters.automl.onnx_forms import SAMPLE_ROWS, NotConvertible, check_form, output_of
 from stackproof.roles.automl import Problem
 
 OPSETS = {"": 17, "ai.onnx.ml": 5}
 IR_VERSION = 10
-SAMPLE_ROWS = 2_000
-TOLERANCE = 1e-4
-
-
-class NotConvertible(Exception):
-    """The model has no ONNX form that predicts the same. The text says why, in one line."""
 
 
 def to_onnx(told: Mapping[str, Any], problem: Problem, loaded: Loaded, matrix: Floats) -> bytes:
@@ -32,7 +27,8 @@ def to_onnx(told: Mapping[str, Any], problem: Problem, loaded: Loaded, matrix: F
     except LookupError as unknown:
         raise NotConvertible(f"its parts can't be read: {unknown}") from unknown
     content = _graph(nodes, constants, problem, len(loaded.labels))
-    _compare(content, told["model_id"]["name"], problem, loaded, matrix)
+    sample = matrix[:SAMPLE_ROWS]
+    check_form(content, problem, sample, _predicted(told["model_id"]["name"], problem, loaded, len(sample)))
     return content
 
 
@@ -81,7 +77,7 @@ def _tree_lists(ensemble: Ensemble, scale: float) -> dict[str, Any]:
 
 def _graph(nodes: list[Any], constants: list[Any], problem: Problem, features: int) -> bytes:
     helper = import_module("onnx.helper")
-    name = "probability" if problem is Problem.BINARY else "prediction"
+    name = output_of(problem)
     nodes[-1].output[0] = name
     graph = helper.make_graph(
         nodes,
@@ -93,20 +89,6 @@ def _graph(nodes: list[Any], constants: list[Any], problem: Problem, features: i
     imports = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
     content: bytes = helper.make_model(graph, opset_imports=imports, ir_version=IR_VERSION).SerializeToString()
     return content
-
-
-def _compare(content: bytes, model: str, problem: Problem, loaded: Loaded, matrix: Floats) -> None:
-    numpy, runtime = import_module("numpy"), import_module("onnxruntime")
-    options = runtime.SessionOptions()
-    options.log_severity_level = 4
-    session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    sample = matrix[:SAMPLE_ROWS]
-    answer = numpy.asarray(session.run(None, {"input": sample.astype(numpy.float32)})[0])[:, 0]
-    expected = _predicted(model, problem, loaded, len(sample))
-    scale = 1.0 if problem is Problem.BINARY else float(numpy.abs(expected).max())
-    apart = float(numpy.abs(answer - expected).max())
-    if not apart <= TOLERANCE * scale:
-        raise NotConvertible(f"its ONNX form predicts up to {apart:.3g} off")
 
 
 def _predicted(model: str, problem: Problem, loaded: Loaded, rows: int) -> Any:

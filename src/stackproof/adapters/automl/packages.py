@@ -2,22 +2,15 @@
 
 from typing import Any
 
-import numpy as np
-import onnxruntime
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from stackproof.adapters.automl.boosted_trees import boosting_to_onnx
 from stackproof.adapters.automl.columns import Floats
+from stackproof.adapters.automl.onnx_forms import NotConvertible, check_form
 from stackproof.adapters.automl.recipes import predictions
 from stackproof.roles.automl import Problem
-
-TOLERANCE = 1e-4
-
-
-class NotConvertible(Exception):
-    """The model has no ONNX form that predicts the same. The text says why, in one line."""
 
 
 def to_onnx(problem: Problem, model: Any, sample: Floats) -> bytes:
@@ -28,13 +21,7 @@ def to_onnx(problem: Problem, model: Any, sample: Floats) -> bytes:
     prediction); otherwise, and for a model without a conversion, raises `NotConvertible`.
     """
     content = _convert(problem, model, sample.shape[1])
-    session = onnxruntime.InferenceSession(content, _quiet(), providers=["CPUExecutionProvider"])
-    answer = np.asarray(session.run(None, {"input": sample.astype(np.float32)})[-1])[:, -1]
-    expected = predictions(problem, model, sample)
-    scale = 1.0 if problem is Problem.BINARY else float(np.abs(expected).max())
-    apart = float(np.abs(answer - expected).max())
-    if not apart <= TOLERANCE * scale:
-        raise NotConvertible(f"its ONNX form predicts up to {apart:.3g} off")
+    check_form(content, problem, sample, predictions(problem, model, sample))
     return content
 
 
@@ -55,10 +42,3 @@ def _convert(problem: Problem, model: Any, features: int) -> bytes:
         raise NotConvertible(f"it has no ONNX form: {str(refused).splitlines()[0][:200]}") from refused
     content: bytes = graph.SerializeToString()
     return content
-
-
-def _quiet() -> Any:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    return options

@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 from stackproof.adapters.features.definitions import check_rows, check_source
 from stackproof.adapters.features.soundness import check_view
-from stackproof.errors import RefusedInput, StackproofError, UnknownName
+from stackproof.adapters.option_values import check_names, choice, wrong
+from stackproof.errors import RefusedInput, StackproofError
 from stackproof.roles.adapter import PORT, Health, Option, ServerSpec, Setting
 from stackproof.roles.features import FeatureRow, FeatureView, LookupRequest, Materialization
 from stackproof.roles.table import Table
@@ -158,24 +159,15 @@ def _chosen(options: Mapping[str, object]) -> dict[str, str]:
     """The options that are texts, with their defaults. Raises `UnknownName`, `RefusedInput`."""
     known = FeastFeatures.options
     chosen = {name: str(option.default) for name, option in known.items() if option.default is not None}
+    check_names("feast", options, known)
     for name, value in options.items():
-        if name not in known:
-            raise UnknownName("option of feast", name, known)
         wanted = str if known[name].kind == "string" else int
         if not isinstance(value, wanted):
-            raise RefusedInput(f"The option {name} is wrong", got=repr(value), allowed=known[name].kind)
+            raise wrong(name, value, known[name].kind)
         chosen[name] = str(value)
-    allowed = FeastFeatures.options["online_store"].allowed
-    if chosen["online_store"] not in allowed:
-        raise RefusedInput(
-            "The option online_store is wrong", got=repr(chosen["online_store"]), allowed=", ".join(allowed)
-        )
+    choice(options, known, "online_store")
     if not chosen["project"].replace("_", "a").replace("-", "a").isalnum() or chosen["project"][0] in "_-":
-        raise RefusedInput(
-            "The option project is wrong",
-            got=repr(chosen["project"]),
-            allowed="letters, digits, _ and -; not _ or - first",
-        )
+        raise wrong("project", chosen["project"], "letters, digits, _ and -; not _ or - first")
     _check_address(chosen)
     return chosen
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from stackproof.adapters.monitoring.watch_book import Look, Watch
-from stackproof.errors import RefusedInput, UnknownName
+from stackproof.adapters.option_values import check_names, choice
 from stackproof.roles.adapter import Option
 
 REPORTS = ("alarms", "all", "none")
@@ -22,12 +22,8 @@ class KeptReports:
         keep: Callable[[Watch, Look], None],
     ) -> None:
         """`given`: the adapter's options, `known`: those that there are. Raises `UnknownName`, `RefusedInput`."""
-        for name in given:
-            if name not in known:
-                raise UnknownName(f"option of {tool.lower()}", name, known)
-        self._which = given.get("reports", "alarms")
-        if self._which not in REPORTS:
-            raise RefusedInput("The option reports is wrong", got=repr(self._which), allowed=", ".join(REPORTS))
+        check_names(tool.lower(), given, known)
+        self._which = choice(given, known, "reports")
         self._tool, self._keep = tool, keep
         self._lock = threading.Lock()
 

@@ -16,7 +16,8 @@ from stackproof.adapters.monitoring.prometheus_rules import (
     serving_rules,
     watching_rules,
 )
-from stackproof.errors import RefusedInput, StorageFailed, UnknownName
+from stackproof.adapters.option_values import check_names
+from stackproof.errors import RefusedInput, StorageFailed
 from stackproof.roles.adapter import Option
 
 CONFIG, RULES = "prometheus.yml", "rules/stackproof.yml"
@@ -52,9 +53,7 @@ class Choices:
     @classmethod
     def read(cls, options: Mapping[str, object]) -> "Choices":
         """Raises `UnknownName` for an option that there is not, `RefusedInput` for a value."""
-        for name in options:
-            if name not in OPTIONS:
-                raise UnknownName("option of prometheus", name, OPTIONS)
+        check_names("prometheus", options, OPTIONS)
         given = {name: option.default for name, option in OPTIONS.items()} | dict(options)
         return cls(
             targets=_targets(given, "targets"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
+from stackproof.adapters.option_values import check_names
 from stackproof.adapters.tracking import mlflow_form as form
 from stackproof.adapters.tracking.content import content_of, fetched
 from stackproof.adapters.tracking.exclusion import Exclusion
@@ -22,7 +23,7 @@ from stackproof.adapters.tracking.mlflow_runs import ENDED, Runs
 from stackproof.adapters.tracking.mlflow_server import server_on
 from stackproof.adapters.tracking.refusals import another_value, check_end, check_package, check_params, no_artifact
 from stackproof.adapters.tracking.texts import checked_name, checked_relative, checked_run_id, checked_text
-from stackproof.errors import Conflict, NotFound, RefusedInput, StackproofError, Unavailable, UnknownName
+from stackproof.errors import Conflict, NotFound, RefusedInput, StackproofError, Unavailable
 from stackproof.roles.adapter import Health, Option, ServerSpec, Setting
 from stackproof.roles.tracking import Artifact, Metric, ModelVersion, Param, Run, RunStatus
 
@@ -64,9 +65,7 @@ class MlflowTracking:
     }
 
     def __init__(self, setting: Setting) -> None:
-        for name in setting.options:
-            if name not in self.options:
-                raise UnknownName("option of tracking.mlflow", name, self.options)
+        check_names("tracking.mlflow", setting.options, self.options)
         self._options = {name: option.default for name, option in self.options.items()} | dict(setting.options)
         self._uri, self._artifacts = _store(setting)
         self._exclusion = Exclusion(setting.home / "mlflow.lock")

@@ -11,10 +11,11 @@ from threading import Lock
 from typing import ClassVar
 from urllib.parse import quote
 
+from stackproof.adapters.option_values import check_names
 from stackproof.adapters.tracking.journal import JournalTracking
 from stackproof.adapters.tracking.journal_folder import Folder
 from stackproof.adapters.tracking.tensorboard_events import HPARAMS, NOTES, Events
-from stackproof.errors import RefusedInput, UnknownName
+from stackproof.errors import RefusedInput
 from stackproof.roles.adapter import PORT, Health, Option, ServerSpec, Setting
 from stackproof.roles.tracking import RunStatus
 
@@ -39,9 +40,7 @@ class TensorBoardTracking(JournalTracking):
     }
 
     def __init__(self, setting: Setting) -> None:
-        for name in setting.options:
-            if name not in self.options:
-                raise UnknownName("option of tracking.tensorboard", name, self.options)
+        check_names("tracking.tensorboard", setting.options, self.options)
         super().__init__(_logdir(setting), setting.home.absolute() / "artifacts", setting.home / "tensorboard.lock")
         self._connecting = Lock()
         self._made: Events | None = None

@@ -13,10 +13,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar
 
+from stackproof.adapters.option_values import check_names
 from stackproof.adapters.tracking.journal import JournalTracking, folder_name, hashed, sync_below
 from stackproof.adapters.tracking.journal_folder import Folder, to_seconds
 from stackproof.adapters.tracking.journal_lines import Lines
-from stackproof.errors import NotFound, StackproofError, Unavailable, UnknownName
+from stackproof.errors import NotFound, StackproofError, Unavailable
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.tracking import Metric, Param, RunStatus
 
@@ -55,9 +56,7 @@ class WandbTracking(JournalTracking):
     }
 
     def __init__(self, setting: Setting) -> None:
-        for name in setting.options:
-            if name not in self.options:
-                raise UnknownName("option of tracking.wandb", name, self.options)
+        check_names("tracking.wandb", setting.options, self.options)
         home = setting.home.absolute()
         super().__init__(home / "journal", home / "artifacts", setting.home / "wandb.lock")
         self._home = home

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from stackproof.adapters.installed import installed
+from stackproof.adapters.option_values import check_names, choice, whole
 from stackproof.adapters.tuning.outcomes import Outcome, call_objective, study_of
 from stackproof.adapters.tuning.ray_tune_journal import Journal, held
 from stackproof.adapters.tuning.ray_tune_library import (
@@ -30,7 +31,7 @@ from stackproof.adapters.tuning.ray_tune_library import (
 )
 from stackproof.adapters.tuning.spaces import check_request
 from stackproof.adapters.tuning.study_file import key_of
-from stackproof.errors import Conflict, RefusedInput, Unavailable, UnknownName
+from stackproof.errors import Conflict, Unavailable
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.tuning import Direction, FinishedTrial, ParamValue, Space, Study, Trial, TrialStatus
 
@@ -60,16 +61,12 @@ class RayTuner:
 
     def __init__(self, setting: Setting, *, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` gives seconds that never go back; a timeout is measured with it."""
-        for name in setting.options:
-            if name not in self.options:
-                raise UnknownName("option of ray-tune", name, self.options)
+        check_names("ray-tune", setting.options, self.options)
         self._home = setting.home
         self._clock = clock
-        self._kind = str(setting.options.get("scheduler", "median"))
-        if self._kind not in self.options["scheduler"].allowed:
-            raise RefusedInput("The option scheduler is wrong", got=repr(self._kind), allowed="median, asha")
-        self._after_trials = _whole(setting, "prune_after_trials")
-        self._after_steps = _whole(setting, "prune_after_steps")
+        self._kind = choice(setting.options, self.options, "scheduler")
+        self._after_trials = whole(setting.options, self.options, "prune_after_trials")
+        self._after_steps = whole(setting.options, self.options, "prune_after_steps")
         self._cluster = Cluster()
         self._closed = False
 
@@ -258,10 +255,3 @@ def _last_word(outcome: Outcome, reports: Sequence[float]) -> tuple[str, object]
     if outcome.status is TrialStatus.FAILED:
         return "failed", outcome.error
     return "ended", last_value(outcome.value, reports)
-
-
-def _whole(setting: Setting, option: str) -> int:
-    value = setting.options.get(option, RayTuner.options[option].default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise RefusedInput(f"The option {option} is wrong", got=repr(value), allowed="a whole number from 0 on")
-    return value

@@ -16,10 +16,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar
 from uuid import uuid4
 
+from stackproof.adapters.option_values import check_names, choice
 from stackproof.adapters.validation.deepchecks_measures import Measured, measured, missing
 from stackproof.adapters.validation.expectations import check, columns_of
 from stackproof.adapters.validation.pandas_columns import Columns
-from stackproof.errors import NotFound, RefusedInput, StackproofError, StorageFailed, StorageFull, UnknownName
+from stackproof.errors import NotFound, RefusedInput, StackproofError, StorageFailed, StorageFull
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.table import Table
 from stackproof.roles.validation import Expectation, Missing, Outcome, Severity, ValidationReport
@@ -47,12 +48,8 @@ class Deepchecks:
     deviations: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, setting: Setting) -> None:
-        for name in setting.options:
-            if name not in self.options:
-                raise UnknownName("option of deepchecks", name, self.options)
-        self._results = setting.options.get("results", "json")
-        if self._results not in self.options["results"].allowed:
-            raise RefusedInput("The option results is wrong", got=repr(self._results), allowed="json, html, none")
+        check_names("deepchecks", setting.options, self.options)
+        self._results = choice(setting.options, self.options, "results")
         self._folder = setting.home / "results"
         self._lock = threading.Lock()
 

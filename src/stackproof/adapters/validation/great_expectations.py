@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 from urllib.parse import quote
 
+from stackproof.adapters.option_values import check_names, choice
 from stackproof.adapters.validation.expectations import check, columns_of
 from stackproof.adapters.validation.gx_library import tool_module
 from stackproof.adapters.validation.gx_outcomes import first_line, outcome_of
@@ -25,7 +26,6 @@ from stackproof.errors import (
     StackproofError,
     StorageFailed,
     StorageFull,
-    UnknownName,
 )
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.table import Table
@@ -139,12 +139,8 @@ class GreatExpectations:
 
 
 def _chosen(options: Mapping[str, object]) -> tuple[object, bool]:
-    for name in options:
-        if name not in GreatExpectations.options:
-            raise UnknownName("option of great-expectations", name, GreatExpectations.options)
-    mode, docs = options.get("context", "file"), options.get("data_docs", False)
-    if mode not in GreatExpectations.options["context"].allowed:
-        raise RefusedInput("The option context is wrong", got=repr(mode), allowed="file, ephemeral")
+    check_names("great-expectations", options, GreatExpectations.options)
+    mode, docs = choice(options, GreatExpectations.options, "context"), options.get("data_docs", False)
     if not isinstance(docs, bool) or (docs and mode != "file"):
         allowed = "true or false; true only with the context file, which holds the pages"
         raise RefusedInput("The option data_docs is wrong", got=f"{docs!r} with the context {mode}", allowed=allowed)
