@@ -17,6 +17,7 @@ Each message has four parts: what happened, the value got, what is allowed, the 
 Exit codes and HTTP statuses are chosen in `cli/` and `web/`.
 """
 
+import errno
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
@@ -129,6 +130,17 @@ class Unavailable(StackproofError):
 
 class StepFailed(StackproofError):
     """Code of the user raised; the original error is the `__cause__`."""
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether there was no room: the disk is full, a quota is used up, or a file may not become larger."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def not_written(what: str, error: OSError, *, got: object = None) -> StorageFailed:
+    """What a failed write is told as, `StorageFull` where there was no room. `what`: a sentence, no full stop."""
+    kind, next_command = (StorageFull, "df -h") if is_full(error) else (StorageFailed, "")
+    return kind(what, got=error if got is None else got, next_command=next_command)
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -1,14 +1,12 @@
 """Errors of SQLite and of the file system, mapped once to those of `stackproof.errors`."""
 
-import errno
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stackproof.errors import Corrupted, StackproofError, StorageFailed, StorageFull, Unavailable
+from stackproof.errors import Corrupted, StackproofError, StorageFailed, StorageFull, Unavailable, is_full
 
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _PRIMARY_CODE = 0xFF
 
 
@@ -75,7 +73,7 @@ def of_sqlite(error: sqlite3.Error, path: Path) -> StackproofError | None:
 
 def of_file_system(error: OSError, path: Path) -> StorageFailed:
     """Our error for a failed write, sync or rename of `path`."""
-    make = _full if error.errno in _DISK_FULL else _failed
+    make = _full if is_full(error) else _failed
     return make(str(path), error.strerror or error)
 
 

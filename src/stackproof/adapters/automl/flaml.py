@@ -1,6 +1,5 @@
 """AutoML with FLAML: its own search over trees; the best model's trees written as ONNX."""
 
-import errno
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from stackproof.adapters.automl.package_folder import write_package
 from stackproof.adapters.automl.request import best_first, check_request, seed_of_31_bits
 from stackproof.adapters.installed import installed
 from stackproof.adapters.option_values import check_names, choice, some_of, whole, wrong
-from stackproof.errors import NotCapable, NotFound, StorageFailed, StorageFull
+from stackproof.errors import NotCapable, NotFound, not_written
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.automl import Candidate, Leaderboard, Problem
 from stackproof.roles.table import Table
@@ -202,10 +201,8 @@ def _log_errors(log: object) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        raise (StorageFull if full else StorageFailed)(
-            "FLAML's log of its trials could not be written", got=f"{log}: {error.strerror}"
-        ) from error
+        told = f"{log}: {error.strerror}"
+        raise not_written("FLAML's log of its trials could not be written", error, got=told) from error
 
 
 def _automl() -> Any:

@@ -1,13 +1,12 @@
 """A model package that a server can load: one ONNX file and its signature. The standard library alone."""
 
-import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from stackproof.errors import Conflict, StorageFailed, StorageFull
+from stackproof.errors import Conflict, not_written
 from stackproof.roles.automl import Problem
 from stackproof.roles.serving import Signature, TensorSpec
 from stackproof.store.files import sync
@@ -33,10 +32,7 @@ def write_package(into: Path, problem: Problem, content: bytes, features: Sequen
             shutil.rmtree(partial, ignore_errors=True)
         sync(into.parent)
     except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        raise (StorageFull if full else StorageFailed)(
-            f"The model package {into.name!r} could not be written", got=error
-        ) from error
+        raise not_written(f"The model package {into.name!r} could not be written", error) from error
 
 
 def refuse_existing(into: Path) -> None:

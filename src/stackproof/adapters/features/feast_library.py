@@ -1,6 +1,5 @@
 """Feast and what comes with it, found in its environment; its repositories' settings; its errors in our words."""
 
-import errno
 import json
 import os
 import sqlite3
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stackproof.adapters.tool_modules import imported
-from stackproof.errors import Conflict, Corrupted, StorageFailed, StorageFull, Unavailable
+from stackproof.errors import Conflict, Corrupted, StorageFailed, StorageFull, Unavailable, is_full
 
 REGISTRY, ONLINE_DATABASE, CONNECTION = "registry.db", "online.db", "connection_string"
 OFFLINE_STORE = "duckdb"
@@ -114,7 +113,7 @@ def told(doing: str) -> Iterator[None]:
             allowed="a Redis server at the address in connection_string",
         ) from failed  # fmt: skip
     except (OSError, sqlite3.Error) as failed:
-        full = "disk is full" in str(failed) or getattr(failed, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        full = "disk is full" in str(failed) or is_full(failed)
         raise (StorageFull if full else StorageFailed)(f"Feast can't {doing}", got=_words(failed)) from failed
     except unreadable as damaged:
         raise Corrupted(f"Feast can't {doing}: its registry is damaged", got=_words(damaged)) from damaged

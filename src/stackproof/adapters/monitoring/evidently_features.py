@@ -6,19 +6,13 @@ from importlib import import_module
 from typing import Any
 
 from stackproof.adapters.monitoring.plain_wording import moved, percent, shortened
+from stackproof.adapters.monitoring.scipy_tests import FEWEST_APPROXIMATED, KS_TAIL_FACTOR, common_values
 from stackproof.adapters.monitoring.watch_book import Breach
 from stackproof.roles.monitoring import ColumnKind
 
-FEWEST_EXPECTED, FEWEST_IN_REFERENCE = 5, 50
-"""A value is common when at least so many are expected in the window, and were seen in the reference."""
 CHI_TAIL_FACTOR = 30.0
 """By how much the tail of the statistic may exceed that of chi-square. In simulated windows of 25 to 400 rows, two to
 forty values, at the level 6e-5, its false alarms reached 6.7 times the level without it and 0.65 times with it."""
-KS_TAIL_FACTOR = 1.15
-"""Against 10 thousand values and more, scipy's p-value, which Evidently's is, is up to 1.13 times too small in windows
-of 5 to 400 rows."""
-FEWEST_APPROXIMATED = 5
-"""In a smaller window it is far too small, so the exact one takes its place."""
 VALUES = "Evidently's K-S p_value"
 SHARES = "Evidently's chi-square p_value of the common values"
 OTHERS = "Evidently's K-S p_value of rare and unseen values"
@@ -57,8 +51,7 @@ class Features:
 
     def _of_category(self, column: str, before: Any, after: Any, level: float) -> Iterator[Breach]:
         counts = self._counts[column]
-        expected = counts * min(len(after) / len(before), 1.0)
-        common = counts.index[(expected >= FEWEST_EXPECTED) & (counts >= FEWEST_IN_REFERENCE)]
+        common = common_values(counts, len(after)).index
         is_common, was_common = after.isin(common), before.isin(common)
         effect = f"share of rare and unseen values {percent(1 - was_common.mean())} -> {percent(1 - is_common.mean())}"
         yield from _of_indicator(column, OTHERS, ~was_common, ~is_common, level, effect)

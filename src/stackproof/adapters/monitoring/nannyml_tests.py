@@ -10,18 +10,13 @@ from importlib import import_module
 from typing import Any
 
 from stackproof.adapters.monitoring.plain_wording import moved, percent, shortened
+from stackproof.adapters.monitoring.scipy_tests import FEWEST_APPROXIMATED, KS_TAIL_FACTOR, common_values
 from stackproof.adapters.monitoring.watch_book import Breach
 from stackproof.roles.monitoring import ColumnKind
 
-FEWEST_EXPECTED, FEWEST_IN_REFERENCE = 5, 50
-"""A value is common when at least so many are expected in the window, and were seen in the reference."""
 CHI_TAIL_FACTOR = 10.0
 """By how much the tail of NannyML's statistic may exceed that of chi-square. In simulated windows of 25 to 400 rows,
 two to forty values, at the level 6e-5, its false alarms reached 2.3 times the level without it and 0.54 with it."""
-KS_TAIL_FACTOR = 1.15
-"""From 10 thousand values on, scipy's p-value is not exact: up to 1.13 times too small in windows of 5 to 400 rows."""
-FEWEST_APPROXIMATED = 5
-"""In a smaller window it is far too small, and the exact one is cheap."""
 VALUES = "NannyML's Kolmogorov-Smirnov statistic"
 SHARES = "NannyML's chi-square statistic of the common values"
 OTHERS = "Fisher's exact test of rare and unseen values"
@@ -70,8 +65,7 @@ class Column:
 
     def _of_category(self, after: Any, level: float) -> Iterator[Breach]:
         before, seen = len(self.values), after.value_counts()
-        expected = self.counts * min(len(after) / before, 1.0)
-        common = self.counts[(expected >= FEWEST_EXPECTED) & (self.counts >= FEWEST_IN_REFERENCE)]
+        common = common_values(self.counts, len(after))
         now = seen.reindex(common.index, fill_value=0)
         others = (before - int(common.sum()), before), (len(after) - int(now.sum()), len(after))
         yield from _of_shares(self.name, OTHERS, "rare and unseen", *others, level)

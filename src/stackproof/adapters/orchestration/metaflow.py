@@ -97,7 +97,7 @@ class MetaflowRunner:
                     env=self._environment(address),
                 )
                 code = _awaited(flow, run, calls)
-            if code != 0 and any(run.ended(name) is None for name in run.tasks):
+            if code != 0 and not run.is_done:
                 raise FlowEnded(f"exit code {code}: {_last_words(log)}")
 
     def _command(self, script: Path, name: str, run_id: str) -> list[str]:

@@ -142,6 +142,12 @@ class PipelineRun:
         with self._changed:
             return self._results.get(name)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether every task has ended, or was skipped."""
+        with self._changed:
+            return len(self._results) == len(self.tasks)
+
     def wait(self, seconds: float) -> None:
         """Until a task ends or the run shall stop, at most so long."""
         with self._changed:

@@ -143,7 +143,7 @@ class _Flow:
                 futures[task.name] = self._as_prefects(task).submit(wait_for=[futures[name] for name in task.after])
             if not ready:
                 self._wait(futures)
-        while not all(map(self._run.ended, self._run.tasks)) and not self._run.stopping.is_set():
+        while not self._run.is_done and not self._run.stopping.is_set():
             self._wait(futures)
         for future in futures.values():
             future.wait()
@@ -152,9 +152,8 @@ class _Flow:
     def _wait(self, futures: Mapping[str, Any]) -> None:
         self._run.wait(POLL_S)
         for name, future in futures.items():
-            state = future.state
-            if state.is_final():
-                self._run.lose(name, Unavailable(f"Prefect lost the task {name!r}", got=state.message))
+            if self._run.ended(name) is None and future.state.is_final():
+                self._run.lose(name, Unavailable(f"Prefect lost the task {name!r}", got=future.state.message))
 
     def _as_prefects(self, task: Task) -> Any:
         return self._prefect.Task(

@@ -1,6 +1,5 @@
 """Tracking in one file of records for each run, appended to: the base of tools that are files, without a registry."""
 
-import errno
 import os
 import shutil
 import threading
@@ -26,7 +25,14 @@ from stackproof.adapters.tracking.texts import (
     checked_tags,
     checked_text,
 )
-from stackproof.errors import Conflict, Corrupted, RefusedInput, StackproofError, StorageFailed, StorageFull
+from stackproof.errors import (
+    Conflict,
+    Corrupted,
+    RefusedInput,
+    StackproofError,
+    is_full,
+    not_written,
+)
 from stackproof.roles.tracking import Artifact, Metric, Param, Run, RunStatus
 from stackproof.store.files import sync
 
@@ -45,9 +51,8 @@ def mapped(method: Callable[_Given, _Returned]) -> Callable[_Given, _Returned]:
         try:
             return method(*args, **kwargs)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StorageFull("The disk is full", got=str(error), next_command="df -h") from error
-            raise StorageFailed("The files can't be reached", got=str(error)) from error
+            what = "The disk is full" if is_full(error) else "The files can't be reached"
+            raise not_written(what, error) from error
 
     return call
 

@@ -1,6 +1,5 @@
 """MLflow itself: imported when first needed, without telemetry, its errors mapped to ours."""
 
-import errno
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from stackproof.errors import (
     StackproofError,
     StorageFull,
     Unavailable,
+    is_full,
 )
 
 ALWAYS = {
@@ -105,7 +105,7 @@ def as_ours(error: BaseException) -> StackproofError:
     if isinstance(error, StackproofError):
         return error
     told = " ".join(str(error).split())[:600]
-    if any(words in told for words in _FULL) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+    if any(words in told for words in _FULL) or is_full(error):
         return StorageFull("MLflow found the disk full", got=told, next_command="df -h")
     kind = _kind(error)
     if kind is None:

@@ -1,6 +1,5 @@
 """The one file that a tuner keeps of a study: its name, its runner, and what goes wrong with it."""
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -9,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-from stackproof.errors import Conflict, Corrupted, StorageFailed, StorageFull, Unavailable
+from stackproof.errors import Conflict, Corrupted, Unavailable, not_written
 from stackproof.roles.tuning import Choice, FloatRange, IntRange, Space
 from stackproof.store.files import sync
 
@@ -46,10 +45,7 @@ def storage_errors(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        raise (StorageFull if full else StorageFailed)(
-            f"The journal of the study {name!r} could not be written", got=error
-        ) from error
+        raise not_written(f"The journal of the study {name!r} could not be written", error) from error
 
 
 def unreadable(name: str, why: object) -> Corrupted:

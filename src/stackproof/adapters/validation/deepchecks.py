@@ -5,7 +5,6 @@ and numbers of rows, and says how to add one: these are such added checks, each 
 suite stays below the role's home as Deepchecks writes it.
 """
 
-import errno
 import os
 import re
 import threading
@@ -20,7 +19,7 @@ from stackproof.adapters.option_values import check_names, choice
 from stackproof.adapters.validation.deepchecks_measures import Measured, measured, missing
 from stackproof.adapters.validation.expectations import check, columns_of
 from stackproof.adapters.validation.pandas_columns import Columns
-from stackproof.errors import NotFound, RefusedInput, StackproofError, StorageFailed, StorageFull
+from stackproof.errors import NotFound, RefusedInput, StackproofError, not_written
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.table import Table
 from stackproof.roles.validation import Expectation, Missing, Outcome, Severity, ValidationReport
@@ -115,8 +114,7 @@ class Deepchecks:
             else:
                 path.write_text(result.to_json(with_display=False), encoding="utf-8")
         except OSError as failed:
-            kind = StorageFull if failed.errno in (errno.ENOSPC, errno.EDQUOT) else StorageFailed
-            raise kind("The result of Deepchecks can't be written", got=str(failed)) from failed
+            raise not_written("The result of Deepchecks can't be written", failed) from failed
 
 
 def _check_of(expectation: Expectation, columns: Columns, others: Mapping[str, Columns]) -> Any:

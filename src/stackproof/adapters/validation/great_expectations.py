@@ -4,7 +4,6 @@ What it checked stays in a project of Great Expectations below the role's home, 
 and a validation definition by the table's name, and the result of every run.
 """
 
-import errno
 import fcntl
 import hashlib
 import re
@@ -25,7 +24,7 @@ from stackproof.errors import (
     RefusedInput,
     StackproofError,
     StorageFailed,
-    StorageFull,
+    not_written,
 )
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.table import Table
@@ -166,8 +165,7 @@ def _told(project: object) -> Iterator[None]:
 
 
 def _not_written(failed: OSError) -> StorageFailed:
-    kind = StorageFull if failed.errno in (errno.ENOSPC, errno.EDQUOT) else StorageFailed
-    return kind("The project of Great Expectations can't be read or written", got=str(failed))
+    return not_written("The project of Great Expectations can't be read or written", failed)
 
 
 def _quiet(context: Any) -> Any:

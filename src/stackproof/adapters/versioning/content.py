@@ -1,6 +1,5 @@
 """The content of a file or folder: its digest, and a durable copy. For adapters in an environment of their own."""
 
-import errno
 import hashlib
 import os
 import shutil
@@ -10,13 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stackproof.errors import NotFound, RefusedInput, StorageFailed, StorageFull
+from stackproof.errors import NotFound, RefusedInput, StorageFailed, StorageFull, is_full
 from stackproof.store.files import sync
 from stackproof.store.trees import Listed, description, listed
 
 CHUNK_BYTES = 4 << 20
 FILES_AT_ONCE = 8
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +127,7 @@ def writes(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         detail = f"{error.filename or path}: {error.strerror or error}"
-        if error.errno in _FULL:
+        if is_full(error):
             raise StorageFull(f"There is no room left to write {path}", got=detail, next_command="df -h") from error
         if isinstance(error, NotADirectoryError | FileExistsError | PermissionError):
             raise RefusedInput(

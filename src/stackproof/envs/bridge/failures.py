@@ -5,16 +5,14 @@ process as a note.
 """
 
 import builtins
-import errno
 import traceback
 from importlib import import_module
 from typing import Any
 
-from stackproof.errors import NotCapable, NotFound, StackproofError, StorageFull, Unavailable
+from stackproof.errors import NotCapable, NotFound, StackproofError, StorageFull, Unavailable, is_full
 
 PLAIN = (str, int, float, bool, type(None))
 HOMES = ("stackproof.errors", "stackproof.roles.")
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Record = tuple[Any, ...]
 
@@ -83,7 +81,7 @@ def _mapped(error: BaseException, call: str) -> StackproofError:
         )
     if isinstance(error, (ConnectionError, TimeoutError)):
         return Unavailable(f"{call} could not reach what it needs", got=got)
-    if isinstance(error, OSError) and error.errno in FULL:
+    if isinstance(error, OSError) and is_full(error):
         return StorageFull(f"{call} found the disk full", got=got, next_command="df -h")
     if isinstance(error, NotImplementedError):
         return NotCapable(f"{call} is not implemented", got=got)
