@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stackproof.cli.main import EXIT_NO
-from stackproof.cli.output import console, format_option, show_json, table
+from stackproof.cli.output import format_option, show_json, table
 from stackproof.cli.session import progress_bars
 
 if TYPE_CHECKING:
@@ -71,12 +71,9 @@ def _show_decision(story: "Story") -> None:
 
 
 def _show_step(step: "StepDone") -> None:
-    from rich.text import Text
-
-    line = Text.assemble((f"{step.number} {step.name}", "bold"), f"  {step.duration_s:.1f} s  ", step.line)
-    console().print(line)
+    click.echo(f"{click.style(f'{step.number} {step.name}', bold=True)}  {step.duration_s:.1f} s  {step.line}")
     for detail in step.details:
-        console().print(Text(f"    {detail}", style="dim"))
+        click.echo(click.style(f"    {detail}", dim=True))
 
 
 def _show_end(story: "Story") -> None:
