@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from stackproof.errors import StackproofError
 from stackproof.roles.orchestration import Task, TaskResult
 from stackproof.testing.orchestration import Log, nothing
 
@@ -42,6 +43,20 @@ def run_four_that_meet() -> Callable[..., tuple[list[TaskResult], int]]:
             running.pop()
 
         return runner.run("pairs", [Task(f"task{number}", meet) for number in range(4)]), max(most)
+
+    return run
+
+
+@pytest.fixture
+def run_that_is_killed() -> Callable[[Any], None]:
+    """A run whose process is killed in the middle of its first task."""
+
+    def run(runner: Any) -> None:
+        def kill() -> None:
+            os.kill(runner.bridge.pid, signal.SIGKILL)
+
+        with pytest.raises(StackproofError):
+            runner.run("killed", [Task("kills", kill), Task("next", nothing, ("kills",))])
 
     return run
 

@@ -193,6 +193,18 @@ def test_an_instance_that_disappears_in_the_middle_is_told_and_the_next_run_of_a
     again.close()
 
 
+def test_a_run_whose_process_was_killed_is_a_failed_one_once_there_is_another(
+    runner: Any, run_that_is_killed: Callable[[Any], None], python: Path, home: Path
+) -> None:
+    run_that_is_killed(runner)
+    assert [run["status"] for run in recorded(python, home)] == ["STARTED"]
+    runner.run("after", [Task("nests", lambda: runner.run("inner", [Task("first", nothing)]))])
+    assert {run["job"]: run["status"] for run in recorded(python, home)} == {
+        "killed": "FAILURE", "after": "SUCCESS", "inner": "SUCCESS",
+    }  # fmt: skip
+    assert not list((home / "under-way").iterdir())
+
+
 def test_a_dagster_yaml_that_cannot_be_read_is_told_before_anything_runs(made: Callable[..., Any], home: Path) -> None:
     (home / "dagster.yaml").write_text("storage: {nonsense: 1}\n")
     runner, log = made(home), Log()
@@ -212,7 +224,7 @@ def test_a_persons_own_instance_takes_the_runs_and_telemetry_stays_off(
     runner.run("flights", [Task("load", nothing)])
     runner.close()
     assert [run["job"] for run in recorded(python, theirs)] == ["flights"]
-    assert list(home.iterdir()) == []
+    assert [path.name for path in home.rglob("*")] == ["under-way"]
 
 
 def test_nothing_is_written_to_the_persons_home_and_no_telemetry_is_kept(
@@ -227,7 +239,7 @@ def test_nothing_is_written_to_the_persons_home_and_no_telemetry_is_kept(
     runner.close()
     assert list(person.iterdir()) == []
     assert not (tmp_path / "nowhere").exists()
-    assert {path.name for path in home.iterdir()} == {"dagster.yaml", "history", "schedules"}
+    assert {path.name for path in home.iterdir()} == {"dagster.yaml", "history", "schedules", "under-way"}
 
 
 @pytest.mark.parametrize("options", [{"workers": 0}, {"dagster_home": "/nowhere"}, {"worker": 2}])

@@ -224,6 +224,20 @@ def test_no_server_outlives_a_killed_adapter(alone: Any) -> None:
     assert not Path(f"/proc/{server}").exists()
 
 
+def test_a_run_whose_process_was_killed_is_a_crashed_one_once_there_is_another(
+    alone: Any, run_that_is_killed: Callable[[Any], None], home: Path
+) -> None:
+    run_that_is_killed(alone)
+    alone.run("after", [Task("nests", lambda: alone.run("inner", [Task("first", nothing)]))])
+    alone.close()
+    with sqlite3.connect(home / "prefect.db") as database:
+        flows = database.execute("SELECT flow.name, run.state_type FROM flow_run run JOIN flow ON flow.id = flow_id")
+        assert dict(flows.fetchall()) == {"killed": "CRASHED", "after": "COMPLETED", "inner": "COMPLETED"}
+        tasks = dict(database.execute("SELECT name, state_type FROM task_run").fetchall())
+        assert set(tasks.values()) <= {"CRASHED", "COMPLETED"}
+    assert not list((home / "under-way").iterdir())
+
+
 def test_a_server_that_dies_in_the_middle_of_a_run_or_between_two_is_started_again(alone: Any) -> None:
     log = Log()
 

@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import numpy as np
 import pytest
+import xgboost
 
 from stackproof.adapters.tracking.mlflow import MlflowTracking
 from stackproof.errors import Conflict, NotFound, RefusedInput, Unavailable, UnknownName
+from stackproof.roles.serving import Signature, TensorSpec
 from stackproof.roles.tracking import Metric, RunStatus
 from stackproof.testing.tracking import TrackingConformance
 
@@ -152,6 +155,48 @@ told = {
         "history": [[0, 0.5, at], [1, 0.25, at]],
         "files": ["plots/curve.onnx"],
         "model": ["delay", 1, True, ["model.onnx"]],
+    }
+
+
+def test_a_model_that_can_be_served_is_loaded_by_mlflows_own_functions_with_its_columns(
+    tracking: Any, python: Path, tmp_path: Path
+) -> None:
+    rows = np.array([[0.5, 1.0], [math.nan, 2.0], [3.0, 0.0]])
+    booster = xgboost.train({"nthread": 1}, xgboost.DMatrix(rows, [0.0, 1.0, 2.0]), 3)
+    inputs = (TensorSpec("distance", "FP64"), TensorSpec("stops", "INT64"))
+    carrier = TensorSpec("carrier", "BYTES", ("AA", "UA"))
+    tracking.start_run("delays", run_id="run:01")
+    for name, columns in {"numbers": inputs, "strings": (inputs[0], carrier)}.items():
+        (package := tmp_path / name).mkdir()
+        booster.save_model(package / "model.json")
+        Signature("xgboost-json", "model.json", columns, (TensorSpec("delay", "FP64"),)).write(package)
+        model = tracking.register_model(name, package, run_id="run:01")
+        back = tracking.fetch_model(name, 1, tmp_path / f"{name} again")
+        assert (names_below(back), tracking.get_model(name, 1)) == (names_below(package), model)
+    told = with_mlflow(
+        python,
+        f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}",
+        f"""
+import sys
+sys.path.append({str(Path(xgboost.__file__).parents[1])!r})
+import pandas
+frame = pandas.DataFrame({{"distance": [0.5, float("nan"), 3.0], "stops": [1, 2, 0]}})
+info = mlflow.models.get_model_info("models:/strings/1")
+told = {{
+    "pyfunc": mlflow.pyfunc.load_model("models:/numbers/1").predict(frame).tolist(),
+    "booster": type(mlflow.xgboost.load_model("models:/strings/1")).__name__,
+    "flavors": sorted(info.flavors),
+    "columns": [[column.name, column.type.name] for column in [*info.signature.inputs, *info.signature.outputs]],
+    "kind": client.get_experiment_by_name("delays").tags["mlflow.experimentKind"],
+}}""",
+    )
+    expected = booster.predict(xgboost.DMatrix(rows)).tolist()
+    assert told == {
+        "pyfunc": expected,
+        "booster": "Booster",
+        "flavors": ["xgboost"],
+        "columns": [["distance", "double"], ["carrier", "string"], ["delay", "double"]],
+        "kind": "custom_model_development",
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from stackproof.adapters.installed import installed
 from stackproof.adapters.orchestration.dagster_job import execute, runs_of
 from stackproof.adapters.orchestration.pipeline_run import OnResult, PipelineRun
+from stackproof.adapters.orchestration.unfinished import Unfinished
 from stackproof.errors import RefusedInput, StorageFailed, Unavailable
 from stackproof.roles.adapter import PORT, Health, Option, ServerSpec, Setting
 from stackproof.roles.orchestration import Task, TaskResult
@@ -31,7 +32,8 @@ class DagsterRunner:
     next, and tries a task that fails with `Unavailable` again after 0.1 s, 0.2 s, 0.4 s, ..., at most 5 s, while it
     has retries left. `on_result` is called in the caller's thread. After Ctrl-C, the tasks that had begun get
     `GRACE_S` to end and are reported if they do, then `KeyboardInterrupt` is raised, and Dagster shows the run as
-    canceled. What tasks print is not kept by Dagster: they may run in another process.
+    canceled. A run whose process was killed is recorded as failed by the next one. What tasks print is not kept by
+    Dagster: they may run in another process.
     """
 
     tool: ClassVar[str] = "dagster"
@@ -51,6 +53,7 @@ class DagsterRunner:
         if self._workers < 1:
             raise RefusedInput("A runner needs a worker", got=f"workers = {self._workers}", allowed="1 or more")
         self._home = _home_of(setting)
+        self._unfinished = Unfinished(setting.home / "under-way")
         self._lock = threading.Lock()
         self._opened: Any = None
 
@@ -91,7 +94,7 @@ class DagsterRunner:
         if not tasks:
             return []
         instance = self._instance()
-        return run.by(lambda: execute(run, self._workers, instance, run_id), on_result)
+        return run.by(lambda: execute(run, self._workers, instance, run_id, self._unfinished), on_result)
 
     def link(self, identifier: str, ui: str) -> str:
         """Of a run: Dagster's, which has the run's identifier as a tag."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from stackproof.adapters.orchestration.pipeline_run import GRACE_S, POLL_S, PipelineRun, Stopped
 from stackproof.adapters.orchestration.plain_names import plain_name, printable
+from stackproof.adapters.orchestration.unfinished import KILLED, Unfinished
 from stackproof.roles.orchestration import Task
 
 _LOG = logging.getLogger(__name__)
@@ -69,14 +70,21 @@ def _op(dagster: Any, run: PipelineRun, task: Task, names: Mapping[str, str]) ->
     return decorated(call)
 
 
-def execute(run: PipelineRun, workers: int, instance: Any, run_id: str) -> None:
-    """Run the pipeline as a job, and record it in the instance, with our `run_id` as a tag unless it is ""."""
+def execute(run: PipelineRun, workers: int, instance: Any, run_id: str, unfinished: Unfinished) -> None:
+    """Run the pipeline as a job, and record it in the instance, with our `run_id` as a tag unless it is "".
+
+    Runs whose process was killed are recorded as failed before.
+    """
+    for killed in filter(None, map(instance.get_run_by_id, unfinished.left())):
+        if not killed.is_finished:
+            instance.report_run_failed(killed, KILLED)
     job = job_of(run, workers)
     tags = {PIPELINE_TAG: printable(run.name)} | ({RUN_TAG: run_id} if run_id else {})
     made = instance.create_run_for_job(job_def=job, run_config=QUIET, tags=tags)
     _LOG.info("Dagster's run of the pipeline %r is %s", run.name, made.run_id)
     api, base = import_module("dagster._core.execution.api"), import_module("dagster._core.definitions.job_base")
-    deque(api.execute_run_iterator(base.InMemoryJob(job), made, instance), maxlen=0)
+    with unfinished.under_way(made.run_id):
+        deque(api.execute_run_iterator(base.InMemoryJob(job), made, instance), maxlen=0)
 
 
 def runs_of(instance: Any, run_id: str) -> list[str]:

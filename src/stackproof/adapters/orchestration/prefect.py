@@ -5,7 +5,8 @@ that Prefect lets wait for another one would hold a worker meanwhile.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from stackproof.adapters.installed import installed
 from stackproof.adapters.orchestration import prefect_library as library
 from stackproof.adapters.orchestration.attempts import pause
 from stackproof.adapters.orchestration.pipeline_run import OnResult, PipelineRun, Stopped
+from stackproof.adapters.orchestration.unfinished import KILLED, Unfinished
 from stackproof.errors import RefusedInput, Unavailable
 from stackproof.roles.adapter import Health, Option, ServerSpec, Setting
 from stackproof.roles.orchestration import Task, TaskResult
@@ -29,7 +31,8 @@ class PrefectRunner:
     Without `api_url` a server of its own starts with the first run and ends with `close`; its SQLite file is in the
     home folder. A task that fails with `Unavailable` and has retries left is tried again by Prefect after 0.1 s,
     0.2 s, 0.4 s, ..., at most 5 s. `on_result` is called in the caller's thread. After Ctrl-C, the tasks that had
-    begun get 2 s to end and are reported if they do, then `KeyboardInterrupt` is raised.
+    begun get 2 s to end and are reported if they do, then `KeyboardInterrupt` is raised. A run whose
+    process was killed is recorded as crashed by the next one.
     """
 
     tool: ClassVar[str] = "prefect"
@@ -52,6 +55,7 @@ class PrefectRunner:
         self._workers = workers
         self._auth = str(options.get("auth", ""))
         self._home = setting.home
+        self._unfinished = Unfinished(setting.home / "under-way")
         self._server = library.Server(setting.home)
 
     @staticmethod
@@ -86,8 +90,12 @@ class PrefectRunner:
         return run.by(lambda: self._execute(prefect, url, run, run_id), on_result)
 
     def _execute(self, prefect: Any, url: str, run: PipelineRun, run_id: str) -> None:
-        with library.talking_to(url, self._auth):
-            _Flow(prefect, run).execute(self._workers, run_id)
+        for killed in self._unfinished.left():
+            library.crash(url, killed, self._auth, KILLED)
+        with library.talking_to(url, self._auth), ExitStack() as ending:
+            _Flow(prefect, run, lambda flow_run: ending.enter_context(self._unfinished.under_way(flow_run))).execute(
+                self._workers, run_id
+            )
 
     def link(self, identifier: str, ui: str) -> str:
         """Of a run: its flow run, which has the run's identifier as a tag."""
@@ -112,9 +120,11 @@ class PrefectRunner:
 class _Flow:
     """The flow of one run, with a task of Prefect for each task."""
 
-    def __init__(self, prefect: Any, run: PipelineRun) -> None:
+    def __init__(self, prefect: Any, run: PipelineRun, begun: Callable[[str], object]) -> None:
+        """`begun` hears the flow run's identifier, in the thread that runs it."""
         self._prefect = prefect
         self._run = run
+        self._begun = begun
         self._again: set[str] = set()
 
     def execute(self, workers: int, tag: str) -> None:
@@ -134,6 +144,7 @@ class _Flow:
 
     def _submit_all(self) -> list[Any]:
         """The flow's body: each task when all before it ended, so that none waits in a worker."""
+        self._begun(self._prefect.runtime.flow_run.id)
         futures: dict[str, Any] = {}
         waiting = list(self._run.tasks.values())
         while waiting and not self._run.stopping.is_set():

@@ -21,6 +21,7 @@ from stackproof.roles.adapter import PORT, ServerSpec
 START_S = 180.0
 STOP_S = 5.0
 POLL_S = 0.1
+ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 UNTIL_WE_END = """
 import os, sys, threading, uvicorn
 threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
@@ -208,14 +209,29 @@ def answers(url: str) -> bool:
 
 def flow_runs(url: str, tag: str, auth: str) -> list[str]:
     """The identifiers of the flow runs with this tag, oldest first. Raises `Unavailable`."""
-    asked = {"flow_runs": {"tags": {"all_": [tag]}}, "sort": "EXPECTED_START_TIME_ASC"}
+    wanted = {"flow_runs": {"tags": {"all_": [tag]}}, "sort": "EXPECTED_START_TIME_ASC"}
+    return [str(run["id"]) for run in _posted(url, "flow_runs/filter", wanted, auth)]
+
+
+def crash(url: str, flow_run: str, auth: str, why: str) -> None:
+    """Record that this flow run crashed, with its tasks, as far as they have not ended. Raises `Unavailable`."""
+    wanted = {"flow_runs": {"id": {"any_": [flow_run]}}}
+    state = {"state": {"type": "CRASHED", "name": "Crashed", "message": why}, "force": True}
+    for kind in ("task_runs", "flow_runs"):
+        for run in _posted(url, f"{kind}/filter", wanted, auth):
+            if run["state_type"] not in ENDED:
+                _posted(url, f"{kind}/{run['id']}/set_state", state, auth)
+
+
+def _posted(url: str, path: str, body: Mapping[str, Any], auth: str) -> Any:
+    """What the server answers. Raises `Unavailable`."""
     headers = {"Content-Type": "application/json"}
     if auth:
         headers["Authorization"] = f"Basic {base64.b64encode(auth.encode()).decode()}"
-    request = urllib.request.Request(f"{url}/flow_runs/filter", json.dumps(asked).encode(), headers)  # noqa: S310  # an address of http, as `answers` asks
+    request = urllib.request.Request(f"{url}/{path}", json.dumps(body).encode(), headers)  # noqa: S310  # an address of http, as `answers` asks
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # the same
-            return [str(run["id"]) for run in json.load(answer)]
+            return json.load(answer)
     except (OSError, ValueError) as error:
         raise Unavailable("The Prefect server does not answer", got=f"{url}: {error}") from error
 

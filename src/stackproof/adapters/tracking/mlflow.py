@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 from stackproof.adapters.option_values import check_names
+from stackproof.adapters.tracking import mlflow_flavor as flavor
 from stackproof.adapters.tracking import mlflow_form as form
 from stackproof.adapters.tracking.content import content_of, fetched
 from stackproof.adapters.tracking.exclusion import Exclusion
@@ -292,7 +293,10 @@ class MlflowTracking:
 
     @mapped
     def register_model(self, name: str, package: Path, *, run_id: str) -> ModelVersion:
-        """See `Registry.register_model`. The package lies among the run's artifacts, below "registered_models"."""
+        """See `Registry.register_model`. The package lies among the run's artifacts, below "registered_models".
+
+        Beside one that can be served lies MLflow's own description, so that MLflow shows its columns and loads it.
+        """
         key = form.model_key(name)
         check_package(package)
         with self._exclusively():
@@ -303,8 +307,12 @@ class MlflowTracking:
                 return known
             files = self._files(run)
             place = f"{REGISTERED}/{re.sub('[^A-Za-z0-9-]', '_', name)}/{content.digest[7:23]}"
-            files.put(place, package, content)
-            return self._models.add(key, run_id, run.info.run_id, files.uri(place), content)
+            described = flavor.described(package)
+            below = "" if described is None else flavor.PACKAGE
+            files.put(f"{place}/{below}".rstrip("/"), package, content)
+            if described is not None:
+                files.put_text(f"{place}/{flavor.FILE}", described)
+            return self._models.add(key, run_id, run.info.run_id, files.uri(place), content, below)
 
     @mapped
     def get_model(self, name: str, version: int | str) -> ModelVersion:

@@ -42,6 +42,13 @@ class RunFiles:
         if root is not None:
             _sync_place(root, place)
 
+    def put_text(self, place: str, text: str) -> None:
+        """Upload a file; to a folder of this machine, durably."""
+        self._client.log_text(self._id, text, place)
+        root = _local(self._uri)
+        if root is not None:
+            _sync_place(root, place)
+
     def remove(self, place: str) -> None:
         """None there is no error."""
         registry = self._mlflow.store.artifact.artifact_repository_registry

@@ -212,15 +212,15 @@ def artifact_tag(name: str) -> str:
     return key_of("artifact's name", name, ARTIFACT_TAGS)
 
 
-def record_of(content: Content) -> str:
-    """What MLflow does not keep of an artifact or model, as a tag's value."""
+def record_of(content: Content, below: str = "") -> str:
+    """What MLflow does not keep of an artifact or model, as a tag's value. `below`: the folder in it, "" for none."""
     record = {
         "digest": content.digest,
         "size": content.size,
         "folder": not content.is_file,
         "files": len(content.files),
         "empty_folders": list(content.empty_folders),
-    }
+    } | ({"below": below} if below else {})
     return short("list of empty folders", json.dumps(record, ensure_ascii=False), TAG_LENGTH)
 
 

@@ -1,5 +1,6 @@
 """MLflow's model registry: versions, aliases, and where a package lies."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,11 @@ class Models:
                 return self.get(model.name, model.version)
         return None
 
-    def add(self, key: str, run_id: str, mlflow_run_id: str, source: str, content: Content) -> ModelVersion:
-        """A new version, and the model when it is the first."""
+    def add(self, key: str, run_id: str, mlflow_run_id: str, source: str, content: Content, below: str) -> ModelVersion:
+        """A new version, and the model when it is the first. `below`: the folder of the package in `source`."""
         if not any(True for _ in self._registered(f"name = '{key}'")):
             self._client.create_registered_model(key)
-        tags = {form.RUN_TAG: run_id, form.MODEL_TAG: form.record_of(content)}
+        tags = {form.RUN_TAG: run_id, form.MODEL_TAG: form.record_of(content, below)}
         made = self._client.create_model_version(key, source, mlflow_run_id, tags)
         return self._as_model(made)
 
@@ -65,7 +66,10 @@ class Models:
             return self._download_foreign(self._client.get_model_version_download_uri(key, str(version)), into)
         run = self._client.get_run(entity.run_id)
         place = entity.source.removeprefix(run.info.artifact_uri.rstrip("/") + "/")
-        return RunFiles(self._mlflow, self._client, run).get(place, form.read_record(name, record), into)
+        below = json.loads(record).get("below", "")
+        return RunFiles(self._mlflow, self._client, run).get(
+            f"{place}/{below}".rstrip("/"), form.read_record(name, record), into
+        )
 
     def _download_foreign(self, uri: str, into: Path) -> Path:
         download = self._mlflow.artifacts.download_artifacts

@@ -13,6 +13,8 @@ from stackproof.errors import Conflict, NotFound
 from stackproof.roles.tracking import Run, RunStatus
 
 AT_ONCE = 1000
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Else MLflow's UI shows a run among the evaluations of language models."""
 ENDED = {"FINISHED": RunStatus.FINISHED, "FAILED": RunStatus.FAILED, "KILLED": RunStatus.KILLED}
 
 
@@ -40,7 +42,7 @@ class Runs:
         if found is None:
             artifacts = f"{self._artifacts.rstrip('/')}/{form.folder_of(name)}" if self._artifacts else None
             try:
-                made: str = self._client.create_experiment(name, artifact_location=artifacts)
+                made: str = self._client.create_experiment(name, artifact_location=artifacts, tags=KIND)
             except self._mlflow.MlflowException as error:
                 if not isinstance(as_ours(error), Conflict):
                     raise
