@@ -45,7 +45,7 @@ LOSS = "log_loss"
 _TRIAL = ".trial"
 _PAGE_ROWS = 5000
 _CURVE_ORDER = ("roc", "precision-recall", "calibration")
-_TO_INSTALL_NOTHING = "stack.toml of the quickstart says so: nothing else to install"
+_STACK_SAYS = "stack.toml says so"
 
 
 def write_report(workspace: Workspace, story: "Story", path: Path) -> Path:
@@ -85,7 +85,7 @@ def _decision(decision: Decision, differences: Sequence[tuple[str, str, str, str
     rows = []
     for role, choice in decision.roles.items():
         decided, runs, because = running.get(role, ("", "", ""))
-        why = (because or _TO_INSTALL_NOTHING) if decided != runs else ""
+        why = (because or _STACK_SAYS) if decided != runs else ""
         rows.append(RoleRow(role, choice, runs, why))
     return DecisionPart(decision.as_of, tuple(rows), decision.assumed)
 

@@ -4,6 +4,7 @@ import math
 import re
 import runpy
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
@@ -302,6 +303,15 @@ def test_every_edge_goes_through_each_column_between_its_ends(graph: Graph) -> N
 
 
 # ------------------------------------------------------------ the page
+
+
+def test_the_page_says_which_tools_run_and_that_nothing_was_installed_only_where_none_does() -> None:
+    page = SAMPLE["sample_page"]()
+    assert "so that nothing else had to be installed" in render(page)
+    first, *others = page.decision.roles
+    ran = replace(page, decision=replace(page.decision, roles=(replace(first, runs="mlflow"), *others)))
+    assert "nothing else" not in render(ran)
+    assert "mlflow fills its role here, and the embedded parts the others." in render(ran)
 
 
 def test_the_page_of_the_sample_is_small_and_has_every_part() -> None:

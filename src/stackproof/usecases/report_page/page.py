@@ -38,6 +38,11 @@ class DecisionPart:
     roles: tuple[RoleRow, ...]
     assumed: tuple[Assumed, ...] = ()
 
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The external tools that fill a role now, each once, in the order of the roles."""
+        return tuple(dict.fromkeys(row.runs for row in self.roles if row.runs not in ("", "embedded")))
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
