@@ -29,6 +29,10 @@ for project in workspace.list_projects():
     told[project.name] = [
         [run.name, run.tags, run.metadata, [c.params.get("column") for c in configurations(run)]] for run in runs
     ]
+    told[f"dashboard of {project.name}"] = {
+        panel.title: [[value.metric.rpartition(":")[2], value.legend] for value in panel.values]
+        for panel in project.dashboard.model().panels
+    }
 print(json.dumps(told))
 """
 
@@ -77,6 +81,10 @@ def test_its_own_users_find_a_report_of_each_alarm_in_the_workspace(
     assert tags == ["alarm"]
     assert metadata["speed"] == f"{finding.test}: {finding.effect}"
     assert {"speed", "carrier"} <= set(columns)
+    assert found["dashboard of flights é/.."] == {
+        "Share of drifted columns": [["DriftedColumnsCount", "share"]],
+        "p-value of each column": [["ValueDrift", "speed"], ["ValueDrift", "carrier"]],
+    }
 
 
 @pytest.mark.tools

@@ -4,17 +4,16 @@ A watch, with its reference and its latest rows, is kept in a database below the
 an Evidently workspace beside it, one project per watch: `evidently ui --workspace HOME/workspace` shows them.
 """
 
-import os
-import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
-from stackproof.adapters.monitoring.evidently_features import Features, frames
+from stackproof.adapters.monitoring.evidently_features import Features
+from stackproof.adapters.monitoring.evidently_reports import imported, keep
 from stackproof.adapters.monitoring.kept_reports import REPORTS, KeptReports
-from stackproof.adapters.monitoring.watch_book import Look, Watch, WatchBook
-from stackproof.errors import NotFound, StackproofError
+from stackproof.adapters.monitoring.watch_book import WatchBook
+from stackproof.errors import StackproofError
 from stackproof.roles.adapter import PORT, Health, Option, ServerSpec, Setting
 from stackproof.roles.monitoring import ColumnKind, Finding, Policy
 from stackproof.roles.table import Table
@@ -37,14 +36,14 @@ class EvidentlyMonitoring:
         self._home = setting.home
         kept = setting.home / "workspace"
         self._reports = KeptReports(
-            "Evidently", setting.options, self.options, lambda watch, look: _keep_report(kept, watch, look)
+            "Evidently", setting.options, self.options, lambda watch, look: keep(kept, watch, look)
         )
         self._book = WatchBook(setting.home, _prepared)
 
     def health(self) -> Health:
         """Whether Evidently can be imported and the watches opened."""
         try:
-            version = str(_evidently().__version__)
+            version = str(imported().__version__)
         except StackproofError as missing:
             return Health(False, "", str(missing))
         try:
@@ -97,43 +96,5 @@ class EvidentlyMonitoring:
 
 
 def _prepared(reference: Any, columns: Mapping[str, ColumnKind]) -> Features:
-    _evidently()
+    imported()
     return Features(reference, columns)
-
-
-def _keep_report(workspace: Path, watch: Watch, look: Look) -> None:
-    """The look as users of Evidently know it: its preset of drift on the columns as they are."""
-    evidently, presets = _evidently(), import_module("evidently.presets")
-    ui = import_module("evidently.ui.workspace")
-    known = ui.Workspace.create(str(workspace))
-    project = next((p for p in known.list_projects() if p.name == watch.name), None) or known.create_project(watch.name)
-    current, reference, columns = frames(watch.reference, look.rows, watch.columns)
-    if not columns:
-        return
-    definition = evidently.DataDefinition(
-        numerical_columns=[column for column in columns if watch.columns[column] is ColumnKind.NUMERIC],
-        categorical_columns=[column for column in columns if watch.columns[column] is ColumnKind.CATEGORICAL],
-    )
-    datasets = [evidently.Dataset.from_pandas(frame, data_definition=definition) for frame in (current, reference)]
-    preset = presets.DataDriftPreset(columns=columns, num_method="ks", cat_method="chisquare", threshold=watch.level)
-    found = {finding.column: f"{finding.test}: {finding.effect}" for finding in look.findings}
-    first, last = look.end - look.rows.num_rows, look.end - 1
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scipy's, as in a look
-        run = evidently.Report([preset], metadata={"first": first, "last": last, **found}).run(
-            *datasets, name=f"{watch.name}, rows {first} to {last}", tags=["alarm"] if found else []
-        )
-    known.add_run(project.id, run)
-
-
-def _evidently() -> Any:
-    """The tool, without the telemetry of its server, by the variable that it documents."""
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)
-            return import_module("evidently")
-    except ImportError as missing:
-        raise NotFound(
-            f"Evidently can't be imported: {missing}", next_command="uv pip install evidently 'pandas<3' pyarrow"
-        ) from missing
