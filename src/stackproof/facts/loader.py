@@ -41,6 +41,11 @@ FOLDERS = {"tools": "tool", "trees": "tree", "criteria": "criteria", "pairs": "p
 """Each folder of files, and the schema that they fit."""
 
 
+def shipped_tools() -> frozenset[str]:
+    """The identifiers of the tools of the shipped facts, without reading any."""
+    return frozenset(file.stem for file in (SHIPPED / "tools").glob("*.toml"))
+
+
 def load_facts(folder: Path | None = None, overlays: Sequence[Path] = ()) -> Facts:
     """The facts in `folder`, by default the shipped ones, with the user's own folders laid over them in order.
 

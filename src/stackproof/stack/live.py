@@ -7,7 +7,8 @@ from typing import Any
 
 from stackproof.adapters import registry
 from stackproof.envs.bridge.bridging import bridged
-from stackproof.errors import Conflict, NotFound, RefusedInput, Unavailable, UnknownName
+from stackproof.errors import Conflict, NotFound, RefusedInput, Unavailable, UnknownName, did_you_mean
+from stackproof.facts.loader import shipped_tools
 from stackproof.roles import ROLES
 from stackproof.roles.adapter import Health, Option, Setting
 from stackproof.roles.stack import Stack
@@ -39,12 +40,17 @@ class Filling:
 
 
 def fillings(stack: Stack) -> list[Filling]:
-    """For each role what will fill it, in the order of the roles. Nothing is imported or started."""
+    """For each role what will fill it, in the order of the roles. Nothing is imported or started.
+
+    Raises `UnknownName` for a tool that nobody knows and whose name is nearly that of one which can fill the role.
+    """
     return [_filling(role, stack) for role in ROLES]
 
 
 def _filling(role: str, stack: Stack) -> Filling:
     choice = stack.roles[role]
+    for tool in (choice.tool, *choice.beside):
+        _refuse_misspelt(role, tool)
     if choice.deferred:
         return Filling(role, choice.tool, EMBEDDED, choice.deferred)
     if not _has_adapter(role, choice.tool):
@@ -54,6 +60,13 @@ def _filling(role: str, stack: Stack) -> Filling:
     lacking = [tool for tool in choice.beside if tool not in beside]
     because = f"without {' and '.join(lacking)}, which has no adapter" if lacking else ""
     return Filling(role, choice.tool, choice.tool, because, beside)
+
+
+def _refuse_misspelt(role: str, tool: str) -> None:
+    """A tool of the facts, or of the user's own, may have no adapter; a slip of the pen shall not end up embedded."""
+    known = {entry.tool for entry in registry.entries() if entry.role == role}
+    if tool not in known | shipped_tools() and did_you_mean(tool, known):
+        raise UnknownName(f"tool for the role {role}", tool, known)
 
 
 def _has_adapter(role: str, tool: str) -> bool:

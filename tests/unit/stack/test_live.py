@@ -67,6 +67,22 @@ def test_a_plan_names_what_applying_would_install(folder: Path, nothing_installe
     assert installs["tuning"] == ()
 
 
+def test_a_tool_of_the_facts_or_of_ones_own_without_an_adapter_is_embedded_but_a_slip_of_the_pen_is_refused(
+    workspace: Workspace, folder: Path
+) -> None:
+    for name in ("neptune", "our-own-tracker"):
+        found = next(one for one in plan(workspace, read_stack(_tracking(folder, name))) if one.role == "tracking")
+        assert (found.tool, found.runs, found.because) == (
+            name, "embedded", f"this version of Stackproof has no adapter for {name} yet",
+        )  # fmt: skip
+    with pytest.raises(UnknownName, match=r"no tool for the role tracking named 'mlflwo'; did you mean 'mlflow'"):
+        plan(workspace, read_stack(_tracking(folder, "mlflwo")))
+
+
+def _tracking(folder: Path, tool: str) -> Path:
+    return write_stack(folder, f'[roles.tracking]\ntool = "{tool}"', name="other.toml")
+
+
 def test_an_option_that_a_tool_does_not_know_stops_the_plan_before_anything_is_installed(
     folder: Path, nothing_installed: Open
 ) -> None:
