@@ -44,11 +44,11 @@ class StackproofError(Exception):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        parts = [self.what + "."]
+        parts = [ended(self.what)]
         if self.got is not None:
-            parts.append(f"Got: {self.got}.")
+            parts.append(ended(f"Got: {self.got}"))
         if self.allowed is not None:
-            parts.append(f"Allowed: {self.allowed}.")
+            parts.append(ended(f"Allowed: {self.allowed}"))
         if self.next_command is not None:
             parts.append(f"Next: {self.next_command}")
         return " ".join(parts)
@@ -139,8 +139,13 @@ def is_full(error: BaseException) -> bool:
 
 def not_written(what: str, error: OSError, *, got: object = None) -> StorageFailed:
     """What a failed write is told as, `StorageFull` where there was no room. `what`: a sentence, no full stop."""
-    kind, next_command = (StorageFull, "df -h") if is_full(error) else (StorageFailed, "")
+    kind, next_command = (StorageFull, "df -h") if is_full(error) else (StorageFailed, None)
     return kind(what, got=error if got is None else got, next_command=next_command)
+
+
+def ended(sentence: str) -> str:
+    """With its full stop, unless it has an end."""
+    return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
