@@ -48,13 +48,16 @@ def adapters() -> str:
 
 
 def _locked(tool: str) -> str:
-    """The version that its locks hold, and the Pythons; the day on which its suite last passed on one."""
+    """The version that its locks hold; the days on which its suite last passed, and on which Pythons."""
     locks = Locks(system="x86_64 Linux")
     found = [locks.find(tool, python) for python in locks.pythons(tool)]
     name = re.split(r"[<>=\[]", locks.recipe(tool).requirements[0])[0]
     versions = " or ".join(sorted({lock.pins[name] for lock in found}))
-    tested = [f"{lock.tested} on {lock.python}" for lock in found if lock.tested]
-    return f"{versions}; suite passed {', '.join(tested)}" if tested else versions
+    days = sorted({lock.tested for lock in found if lock.tested})
+    passed = [
+        f"{day} on Python {', '.join(sorted(lock.python for lock in found if lock.tested == day))}" for day in days
+    ]
+    return f"{versions}; suite passed {'; '.join(passed)}" if passed else versions
 
 
 def sources() -> str:
