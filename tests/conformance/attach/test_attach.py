@@ -213,7 +213,8 @@ def test_a_prediction_of_a_real_service_is_traced_into_mlflow_and_a_change_is_no
     assert len(answered) == 300
     path = {piece["what"]: piece for piece in command(project, "trace", next(iter(answered)))["path"]}
     assert path["run"]["id"] == f"run:{team_runs['with data']}"
-    assert path["run"]["link"] == f"{mlflow.url}/#/experiments/1/runs/{team_runs['with data']}"
+    page = f"{mlflow.url}/#/experiments/1/runs/{team_runs['with data']}"
+    assert path["run"]["link"] == f"{page}?workflowType=machine_learning"
     assert "s3://flights/2013.parquet" in path["dataset version"]["detail"]
     with open_workspace(find_project(project)) as workspace:
         watcher = Watcher(workspace, "delay", heartbeat_s=0.0)

@@ -415,8 +415,9 @@ def test_a_prediction_is_traced_to_the_data_as_mlflow_knows_it(mlflow: Replay, w
     assert found.ok
     assert [piece.what for piece in found.path if piece.by] == ["model version", "run", "dataset version", "code"]
     pieces = {piece.what: piece for piece in found.path}
-    assert pieces["run"].link == f"{mlflow.url}/#/experiments/1/runs/{RUNS['with data']}"
-    assert pieces["model version"].link == f"{mlflow.url}/#/models/delay/versions/1"
+    half = "?workflowType=machine_learning"
+    assert pieces["run"].link == f"{mlflow.url}/#/experiments/1/runs/{RUNS['with data']}{half}"
+    assert pieces["model version"].link == f"{mlflow.url}/#/models/delay/versions/1{half}"
     assert "training, 3 rows, s3://flights/2013.parquet" in pieces["dataset version"].detail
     assert "not verified" in pieces["dataset version"].detail
     assert (found.tables, found.gaps) == ((), ())

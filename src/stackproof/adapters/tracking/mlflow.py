@@ -29,6 +29,7 @@ from stackproof.roles.adapter import Health, Option, ServerSpec, Setting
 from stackproof.roles.tracking import Artifact, Metric, ModelVersion, Param, Run, RunStatus
 
 REGISTERED = "registered_models"
+TRAINING = "?workflowType=machine_learning"
 POINTS_AT_ONCE = 500
 NAMES_AT_ONCE = 100
 SHOWN_AFTER_S = 1.0
@@ -103,18 +104,18 @@ class MlflowTracking:
 
     @mapped
     def link(self, identifier: str, ui: str) -> str:
-        """Of a run and of a model version, in MLflow's UI."""
+        """Of a run and of a model version, in that half of MLflow's UI that is not for language models."""
         kind, _, name = identifier.partition(":")
         if not ui and not self._uri.startswith("http"):
             return ""
         at = f"{ui or self._uri}/#"
         if kind == "run":
             run = self._runs.find(identifier)
-            return f"{at}/experiments/{run.info.experiment_id}/runs/{run.info.run_id}" if run else ""
+            return f"{at}/experiments/{run.info.experiment_id}/runs/{run.info.run_id}{TRAINING}" if run else ""
         if kind == "model":
             model, _, number = name.rpartition("@")
             known = any(found.name == model and str(found.version) == number for found in self.list_models())
-            return f"{at}/models/{quote(form.model_key(model))}/versions/{number}" if known else ""
+            return f"{at}/models/{quote(form.model_key(model))}/versions/{number}{TRAINING}" if known else ""
         return ""
 
     # write-runs

@@ -14,7 +14,7 @@ from stackproof.roles.tracking import Run, RunStatus
 
 AT_ONCE = 1000
 KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""Else MLflow's UI shows a run among the evaluations of language models."""
+"""Else MLflow's list of experiments leads to the half of its UI that is for language models."""
 ENDED = {"FINISHED": RunStatus.FINISHED, "FAILED": RunStatus.FAILED, "KILLED": RunStatus.KILLED}
 
 
