@@ -43,16 +43,20 @@ class Project:
     def folder(self) -> Path:
         return self.file.parent
 
-    def dataset(self, *, expect: Sequence[Expectation] = ()) -> Callable[[Callable[..., Any]], Dataset]:
+    @overload
+    def dataset(self, function: Callable[..., Any], /) -> Dataset: ...
+    @overload
+    def dataset(self, /, *, expect: Sequence[Expectation] = ()) -> Callable[[Callable[..., Any]], Dataset]: ...
+    def dataset(
+        self, function: Callable[..., Any] | None = None, /, *, expect: Sequence[Expectation] = ()
+    ) -> Dataset | Callable[[Callable[..., Any]], Dataset]:
         """Declare the decorated function as a dataset of its name.
 
         It returns a table. Its parameters name the datasets that it is derived from.
         """
-
-        def declare(function: Callable[..., Any]) -> Dataset:
-            return self._add(self.datasets, Dataset(function.__name__, function, tuple(expect)))
-
-        return declare
+        if function is not None:
+            return self._add(self.datasets, Dataset(function.__name__, function, ()))
+        return lambda decorated: self._add(self.datasets, Dataset(decorated.__name__, decorated, tuple(expect)))
 
     def feature_view(
         self,

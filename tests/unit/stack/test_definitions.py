@@ -16,7 +16,7 @@ def project() -> sp.Project:
 
 
 def test_a_dataset_takes_its_name_and_inputs_from_its_function(project: sp.Project) -> None:
-    @project.dataset()
+    @project.dataset
     def raw() -> object: ...
 
     @project.dataset()
