@@ -15,7 +15,7 @@ import tomli
 
 from stackproof.errors import RefusedInput, did_you_mean
 from stackproof.facts.model import Criterion, Facts, Rating, Tool, Tree
-from stackproof.facts.overlay import lay_over
+from stackproof.facts.overlay import lay_over, own_folders
 from stackproof.facts.reading import (
     priced,
     read_contradiction,
@@ -41,9 +41,12 @@ FOLDERS = {"tools": "tool", "trees": "tree", "criteria": "criteria", "pairs": "p
 """Each folder of files, and the schema that they fit."""
 
 
-def shipped_tools() -> frozenset[str]:
-    """The identifiers of the tools of the shipped facts, without reading any."""
-    return frozenset(file.stem for file in (SHIPPED / "tools").glob("*.toml"))
+def tools_of_facts() -> frozenset[str]:
+    """The identifiers of all tools of the facts, the shipped and one's own, without reading any file.
+
+    Raises `RefusedInput` as `own_folders`.
+    """
+    return frozenset(file.stem for folder in (SHIPPED, *own_folders()) for file in (folder / "tools").glob("*.toml"))
 
 
 def load_facts(folder: Path | None = None, overlays: Sequence[Path] = ()) -> Facts:

@@ -1,22 +1,24 @@
 """A stack made live: for each role the adapter that fills it, and the embedded one for what it lacks."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from stackproof.adapters import registry
 from stackproof.envs.bridge.bridging import bridged
-from stackproof.errors import Conflict, NotFound, RefusedInput, Unavailable, UnknownName, did_you_mean
-from stackproof.facts.loader import shipped_tools
+from stackproof.errors import Conflict, NotFound, RefusedInput, Unavailable, UnknownName
+from stackproof.facts.loader import tools_of_facts
 from stackproof.roles import ROLES
 from stackproof.roles.adapter import Health, Option, Setting
-from stackproof.roles.stack import Stack
+from stackproof.roles.stack import RoleChoice, Stack
 from stackproof.stack.file import with_secrets
 from stackproof.stack.servers.state import running_servers
 from stackproof.stack.tool_environments import ToolEnvironments, lives_apart
 
 EMBEDDED = "embedded"
+CLOSE = 0.8
 _KINDS: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -42,39 +44,33 @@ class Filling:
 def fillings(stack: Stack) -> list[Filling]:
     """For each role what will fill it, in the order of the roles. Nothing is imported or started.
 
-    Raises `UnknownName` for a tool that nobody knows and whose name is nearly that of one which can fill the role.
+    Raises `UnknownName` for a slip of the pen: a name that no facts have, nearly that of a tool that can fill the role.
     """
-    return [_filling(role, stack) for role in ROLES]
+    adapters = [(entry.role, entry.tool) for entry in registry.entries()]
+    return [_filling(role, stack.roles[role], {tool for of, tool in adapters if of == role}) for role in ROLES]
 
 
-def _filling(role: str, stack: Stack) -> Filling:
-    choice = stack.roles[role]
+def _filling(role: str, choice: RoleChoice, known: Collection[str]) -> Filling:
+    """`known`: the tools that have an adapter for the role."""
     for tool in (choice.tool, *choice.beside):
-        _refuse_misspelt(role, tool)
+        _refuse_slip(role, tool, known)
     if choice.deferred:
         return Filling(role, choice.tool, EMBEDDED, choice.deferred)
-    if not _has_adapter(role, choice.tool):
+    if choice.tool not in known:
         because = f"this version of Stackproof has no adapter for {choice.tool} yet"
         return Filling(role, choice.tool, EMBEDDED, because)
-    beside = tuple(tool for tool in choice.beside if _has_adapter(role, tool))
+    beside = tuple(tool for tool in choice.beside if tool in known)
     lacking = [tool for tool in choice.beside if tool not in beside]
     because = f"without {' and '.join(lacking)}, which has no adapter" if lacking else ""
     return Filling(role, choice.tool, choice.tool, because, beside)
 
 
-def _refuse_misspelt(role: str, tool: str) -> None:
-    """A tool of the facts, or of the user's own, may have no adapter; a slip of the pen shall not end up embedded."""
-    known = {entry.tool for entry in registry.entries() if entry.role == role}
-    if tool not in known | shipped_tools() and did_you_mean(tool, known):
+def _refuse_slip(role: str, tool: str, known: Collection[str]) -> None:
+    """Else it would end up embedded, as a tool of the facts or of one's own does that has no adapter."""
+    near = next(iter(get_close_matches(tool, known, n=1, cutoff=CLOSE)), tool)
+    is_part = tool.startswith(f"{near}-") or tool.endswith(f"-{near}")
+    if near != tool and not is_part and tool not in tools_of_facts():
         raise UnknownName(f"tool for the role {role}", tool, known)
-
-
-def _has_adapter(role: str, tool: str) -> bool:
-    try:
-        registry.find(role, tool)
-    except UnknownName:
-        return False
-    return True
 
 
 class LiveStack:

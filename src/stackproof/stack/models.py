@@ -1,10 +1,14 @@
 """Model packages: a folder with the model's file, its signature, and the reference that it was fitted on."""
 
+import atexit
+import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from stackproof.errors import InvalidTable, RefusedInput
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 REFERENCE_FILE = "reference.parquet"
+_one_at_a_time = Lock()
 FILES = {"xgboost-json": "model.json", "onnx": "model.onnx"}
 
 
@@ -43,14 +48,14 @@ def package_model(
     views: Sequence[FeatureView] = (),
     reference: Any = None,
 ) -> Model:
-    """Write a model package to a new folder and return it. The folder goes when the process ends.
+    """Write a model package to a new folder and return it. The folder goes when this process ends.
 
     `save` writes the model to the path that it is given. `inputs` are in the model's column order.
     `reference`: a table with the inputs' columns, kept for monitoring. Raises `RefusedInput`.
     """
     if format not in FILES:
         raise RefusedInput("The model's format cannot be served", got=format, allowed=", ".join(FILES))
-    package = Path(tempfile.mkdtemp(dir=_folder_of_this_process().name))
+    package = _new_folder()
     save(str(package / FILES[format]))
     signature = Signature(
         format=format,
@@ -66,9 +71,21 @@ def package_model(
     return Model(package, signature)
 
 
+def _new_folder() -> Path:
+    with _one_at_a_time:
+        return Path(tempfile.mkdtemp(dir=_folder_of_this_process()))
+
+
 @cache
-def _folder_of_this_process() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="stackproof-models-")
+def _folder_of_this_process() -> str:
+    folder = tempfile.mkdtemp(prefix="stackproof-models-")
+    atexit.register(_remove, folder, os.getpid())
+    return folder
+
+
+def _remove(folder: str, owner: int) -> None:
+    if os.getpid() == owner:  # not in a process that was forked from it
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def model_inputs(table: Any, names: Sequence[str] | None = None) -> tuple[TensorSpec, ...]:

@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -151,7 +150,7 @@ def processes_of(home: Path) -> list[int]:
 
 def unpacked() -> set[Path]:
     """What H2O's libraries have unpacked for Java where all may write."""
-    return set(Path(tempfile.gettempdir()).glob("libxgboost4j*"))
+    return set(Path("/tmp").glob("libxgboost4j*"))  # Java's own default
 
 
 def are_gone_soon(home: Path) -> bool:

@@ -238,6 +238,18 @@ def test_a_run_whose_process_was_killed_is_a_crashed_one_once_there_is_another(
     assert not list((home / "under-way").iterdir())
 
 
+def test_a_killed_run_of_which_the_server_wants_to_hear_nothing_stops_no_other(
+    alone: Any, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (home / "under-way").mkdir()
+    (home / "under-way" / "no identifier").write_bytes(b"")
+    log = Log()
+    alone.run("after", [log.task("first")])
+    assert log.calls == ["first"]
+    assert "could not record that the run no identifier was killed" in caplog.text
+    assert "answers with an error" in caplog.text
+
+
 def test_a_server_that_dies_in_the_middle_of_a_run_or_between_two_is_started_again(alone: Any) -> None:
     log = Log()
 

@@ -200,6 +200,26 @@ told = {{
     }
 
 
+@pytest.mark.parametrize(
+    ("form", "inputs", "outputs"),
+    [
+        ("xgboost-json", (), (TensorSpec("delay", "FP64"),)),
+        ("xgboost-json", (TensorSpec("x", "FP64"),), ()),
+        ("xgboost-json", (TensorSpec("x", "FP32"),), (TensorSpec("delay", "FP64"),)),
+        ("torch", (TensorSpec("x", "FP64"),), (TensorSpec("delay", "FP64"),)),
+    ],
+    ids=["no inputs", "no outputs", "another type", "another format"],
+)
+def test_a_package_that_mlflow_cannot_describe_is_registered_as_it_is(
+    tracking: Any, tmp_path: Path, form: str, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+) -> None:
+    (package := tmp_path / "odd").mkdir()
+    Signature(form, "model.bin", inputs, outputs).write(package)
+    tracking.start_run("delays", run_id="run:01")
+    tracking.register_model("odd", package, run_id="run:01")
+    assert names_below(tracking.fetch_model("odd", 1, tmp_path / "again")) == ["signature.json"]
+
+
 def test_runs_artifacts_and_models_that_others_wrote_are_read(
     made: Callable[..., Any], server: Server, python: Path, home: Path, tmp_path: Path
 ) -> None:

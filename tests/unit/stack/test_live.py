@@ -70,13 +70,26 @@ def test_a_plan_names_what_applying_would_install(folder: Path, nothing_installe
 def test_a_tool_of_the_facts_or_of_ones_own_without_an_adapter_is_embedded_but_a_slip_of_the_pen_is_refused(
     workspace: Workspace, folder: Path
 ) -> None:
-    for name in ("neptune", "our-own-tracker"):
+    for name in ("neptune", "our-own-tracker", "mlflow-cloud", "our-mlflow"):
         found = next(one for one in plan(workspace, read_stack(_tracking(folder, name))) if one.role == "tracking")
         assert (found.tool, found.runs, found.because) == (
             name, "embedded", f"this version of Stackproof has no adapter for {name} yet",
         )  # fmt: skip
     with pytest.raises(UnknownName, match=r"no tool for the role tracking named 'mlflwo'; did you mean 'mlflow'"):
         plan(workspace, read_stack(_tracking(folder, "mlflwo")))
+
+
+def test_a_tool_of_ones_own_facts_may_have_a_name_like_another(
+    workspace: Workspace, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own-facts"
+    (own / "tools").mkdir(parents=True)
+    (own / "tools" / "mlflaw.toml").write_text('id = "mlflaw"\n')
+    stack = read_stack(_tracking(folder, "mlflaw"))
+    with pytest.raises(UnknownName):
+        plan(workspace, stack)
+    monkeypatch.setenv("STACKPROOF_FACTS", str(own))
+    assert plan(workspace, stack)[0].runs == "embedded"
 
 
 def _tracking(folder: Path, tool: str) -> Path:

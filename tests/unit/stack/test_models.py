@@ -55,6 +55,40 @@ def test_a_package_that_nobody_kept_goes_with_its_process() -> None:
     assert not Path(package).parent.exists()
 
 
+MAKES_TWO_AT_ONCE = """
+import sys, threading, stackproof as sp
+sys.setswitchinterval(1e-6)
+gate, made = threading.Barrier(8), []
+def make():
+    gate.wait()
+    made.append(sp.package_model(lambda path: open(path, "w").close(), inputs=()))
+threads = [threading.Thread(target=make) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(sum(model.package.exists() for model in made), len({model.package.parent for model in made}))
+"""
+
+
+def test_packages_that_are_made_at_the_same_moment_are_all_kept() -> None:
+    command = [sys.executable, "-c", MAKES_TWO_AT_ONCE]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.split() == ["8", "1"]
+
+
+def test_a_forked_process_takes_no_package_with_it() -> None:
+    forked = (
+        MAKES_A_PACKAGE
+        + """
+import os, sys
+if (child := os.fork()) == 0:
+    sys.exit()
+os.waitpid(child, 0)
+print(model.package.exists())
+"""
+    )
+    said = subprocess.run([sys.executable, "-c", forked], check=True, capture_output=True, text=True).stdout
+    assert said.split()[-1] == "True"
+
+
 def test_a_format_that_can_t_be_served_is_refused() -> None:
     with pytest.raises(RefusedInput, match="pickle"):
         sp.package_model(lambda path: None, format="pickle", inputs=sp.model_inputs(FRAME))

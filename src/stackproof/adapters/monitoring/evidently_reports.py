@@ -17,7 +17,8 @@ def keep(workspace: Path, watch: Watch, look: Look) -> None:
     """The look as users of Evidently know it: its preset of drift on the columns as they are."""
     evidently, presets = imported(), import_module("evidently.presets")
     known = import_module("evidently.ui.workspace").Workspace.create(str(workspace))
-    project = next((p for p in known.list_projects() if p.name == watch.name), None) or _project(known, watch)
+    project = next((p for p in known.list_projects() if p.name == watch.name), None) or known.create_project(watch.name)
+    _fill_dashboard(project.dashboard, watch)
     current, reference, columns = frames(watch.reference, look.rows, watch.columns)
     if not columns:
         return
@@ -37,20 +38,20 @@ def keep(workspace: Path, watch: Watch, look: Look) -> None:
     known.add_run(project.id, run)
 
 
-def _project(known: Any, watch: Watch) -> Any:
-    """A new one, with what its users would put on its dashboard themselves."""
+def _fill_dashboard(dashboard: Any, watch: Watch) -> None:
+    """With what its users would put there themselves, unless they did."""
+    if dashboard.model().panels:
+        return
     panels, models = import_module("evidently.sdk.panels"), import_module("evidently.sdk.models")
 
     def metrics(name: str, label: str, values: Iterable[str]) -> list[Any]:
         return [models.PanelMetric(metric=name, metric_labels={label: value}, legend=value) for value in values]
 
-    project = known.create_project(watch.name)
     shares = metrics("DriftedColumnsCount", "value_type", ["share"])
     said = "Of each look that is kept: the columns whose p-value is below Evidently's threshold"
-    project.dashboard.add_panel(panels.line_plot_panel("Share of drifted columns", shares, said), tab="Drift")
+    dashboard.add_panel(panels.line_plot_panel("Share of drifted columns", shares, said), tab="Drift")
     values = metrics("ValueDrift", "column", watch.columns)
-    project.dashboard.add_panel(panels.line_plot_panel("p-value of each column", values), tab="Drift")
-    return project
+    dashboard.add_panel(panels.line_plot_panel("p-value of each column", values), tab="Drift")
 
 
 def imported() -> Any:

@@ -53,7 +53,7 @@ class DagsterRunner:
         if self._workers < 1:
             raise RefusedInput("A runner needs a worker", got=f"workers = {self._workers}", allowed="1 or more")
         self._home = _home_of(setting)
-        self._unfinished = Unfinished(setting.home / "under-way")
+        self._unfinished = Unfinished("Dagster", setting.home / "under-way")
         self._lock = threading.Lock()
         self._opened: Any = None
 

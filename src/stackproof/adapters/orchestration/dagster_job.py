@@ -75,9 +75,7 @@ def execute(run: PipelineRun, workers: int, instance: Any, run_id: str, unfinish
 
     Runs whose process was killed are recorded as failed before.
     """
-    for killed in filter(None, map(instance.get_run_by_id, unfinished.left())):
-        if not killed.is_finished:
-            instance.report_run_failed(killed, KILLED)
+    unfinished.tell(lambda killed: _fail(instance, killed))
     job = job_of(run, workers)
     tags = {PIPELINE_TAG: printable(run.name)} | ({RUN_TAG: run_id} if run_id else {})
     made = instance.create_run_for_job(job_def=job, run_config=QUIET, tags=tags)
@@ -85,6 +83,12 @@ def execute(run: PipelineRun, workers: int, instance: Any, run_id: str, unfinish
     api, base = import_module("dagster._core.execution.api"), import_module("dagster._core.definitions.job_base")
     with unfinished.under_way(made.run_id):
         deque(api.execute_run_iterator(base.InMemoryJob(job), made, instance), maxlen=0)
+
+
+def _fail(instance: Any, run_id: str) -> None:
+    run = instance.get_run_by_id(run_id)
+    if run is not None and not run.is_finished:
+        instance.report_run_failed(run, KILLED)
 
 
 def runs_of(instance: Any, run_id: str) -> list[str]:

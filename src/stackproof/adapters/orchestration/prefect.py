@@ -55,7 +55,7 @@ class PrefectRunner:
         self._workers = workers
         self._auth = str(options.get("auth", ""))
         self._home = setting.home
-        self._unfinished = Unfinished(setting.home / "under-way")
+        self._unfinished = Unfinished("Prefect", setting.home / "under-way")
         self._server = library.Server(setting.home)
 
     @staticmethod
@@ -90,8 +90,7 @@ class PrefectRunner:
         return run.by(lambda: self._execute(prefect, url, run, run_id), on_result)
 
     def _execute(self, prefect: Any, url: str, run: PipelineRun, run_id: str) -> None:
-        for killed in self._unfinished.left():
-            library.crash(url, killed, self._auth, KILLED)
+        self._unfinished.tell(lambda killed: library.crash(url, killed, self._auth, KILLED))
         with library.talking_to(url, self._auth), ExitStack() as ending:
             _Flow(prefect, run, lambda flow_run: ending.enter_context(self._unfinished.under_way(flow_run))).execute(
                 self._workers, run_id

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from stackproof.roles.adapter import PORT, ServerSpec
 START_S = 180.0
 STOP_S = 5.0
 POLL_S = 0.1
+PAGE = 200
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 UNTIL_WE_END = """
 import os, sys, threading, uvicorn
@@ -218,9 +221,13 @@ def crash(url: str, flow_run: str, auth: str, why: str) -> None:
     wanted = {"flow_runs": {"id": {"any_": [flow_run]}}}
     state = {"state": {"type": "CRASHED", "name": "Crashed", "message": why}, "force": True}
     for kind in ("task_runs", "flow_runs"):
-        for run in _posted(url, f"{kind}/filter", wanted, auth):
-            if run["state_type"] not in ENDED:
-                _posted(url, f"{kind}/{run['id']}/set_state", state, auth)
+        for first in count(step=PAGE):
+            page = _posted(url, f"{kind}/filter", wanted | {"limit": PAGE, "offset": first}, auth)
+            for run in page:
+                if run["state_type"] not in ENDED:
+                    _posted(url, f"{kind}/{run['id']}/set_state", state, auth)
+            if len(page) < PAGE:
+                break
 
 
 def _posted(url: str, path: str, body: Mapping[str, Any], auth: str) -> Any:
@@ -232,6 +239,9 @@ def _posted(url: str, path: str, body: Mapping[str, Any], auth: str) -> Any:
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # the same
             return json.load(answer)
+    except urllib.error.HTTPError as refused:
+        refused.close()
+        raise Unavailable("The Prefect server answers with an error", got=f"{url}/{path}: {refused}") from refused
     except (OSError, ValueError) as error:
         raise Unavailable("The Prefect server does not answer", got=f"{url}: {error}") from error
 

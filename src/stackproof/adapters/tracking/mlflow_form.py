@@ -49,12 +49,13 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An artifact, and what is needed to fetch it. `files`: how many."""
+    """An artifact, and what is needed to fetch it. `files`: how many. `below`: its folder, "" for none."""
 
     artifact: Artifact
     folder: bool
     files: int
     empty_folders: tuple[str, ...]
+    below: str = ""
 
 
 def to_ms(at: datetime) -> int:
@@ -227,7 +228,7 @@ def record_of(content: Content, below: str = "") -> str:
 def read_record(name: str, text: str) -> Kept:
     record = json.loads(text)
     artifact = Artifact(name, record["digest"], record["size"])
-    return Kept(artifact, record["folder"], record["files"], tuple(record["empty_folders"]))
+    return Kept(artifact, record["folder"], record["files"], tuple(record["empty_folders"]), record.get("below", ""))
 
 
 def recorded(tags: Mapping[str, str]) -> dict[str, Kept]:

@@ -1,6 +1,5 @@
 """MLflow's model registry: versions, aliases, and where a package lies."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,10 +65,8 @@ class Models:
             return self._download_foreign(self._client.get_model_version_download_uri(key, str(version)), into)
         run = self._client.get_run(entity.run_id)
         place = entity.source.removeprefix(run.info.artifact_uri.rstrip("/") + "/")
-        below = json.loads(record).get("below", "")
-        return RunFiles(self._mlflow, self._client, run).get(
-            f"{place}/{below}".rstrip("/"), form.read_record(name, record), into
-        )
+        kept = form.read_record(name, record)
+        return RunFiles(self._mlflow, self._client, run).get(f"{place}/{kept.below}".rstrip("/"), kept, into)
 
     def _download_foreign(self, uri: str, into: Path) -> Path:
         download = self._mlflow.artifacts.download_artifacts

@@ -60,7 +60,7 @@ class Cluster:
         with self._lock:
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(1, "ray")
-                self._sockets = tempfile.mkdtemp(prefix="ray-")  # a socket's path may have 107 characters at most
+                self._sockets = tempfile.mkdtemp(prefix="r-")  # a socket's path may have 107 characters at most
                 try:
                     self._thread.submit(self._start).result()
                 except (OSError, RuntimeError, ValueError) as failed:

@@ -122,9 +122,9 @@ class ChildProcess:
             why = str(broken)
         finally:
             self.lost = self._reap(why)
-            shutil.rmtree(self._temporary, ignore_errors=True)
             self.peer.lose(self.lost)
             self._ours.close()
+            shutil.rmtree(self._temporary, ignore_errors=True)
             self.ended.set()
             started.set()
 
@@ -142,7 +142,7 @@ class ChildProcess:
             }
         )
         with self._theirs:
-            self._temporary = tempfile.mkdtemp(prefix="stackproof-")
+            self._temporary = tempfile.mkdtemp(prefix="sp-")  # short: a socket below it may have 107 characters
             return subprocess.Popen(
                 [str(self._python), "-s", "-c", BOOT, str(PACKAGE), told],
                 stdin=subprocess.DEVNULL,
